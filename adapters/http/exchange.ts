@@ -1,0 +1,192 @@
+import { readBody } from "../../src/internal/read_body.ts";
+import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
+import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
+import type { ExchangeOptions, Frame, Peer, Reply } from "../../src/ports/transport.ts";
+import { readEndpoint } from "./endpoint.ts";
+import { BYTES_TYPE, FRAMES, LINES, lines, REFUSED, SIZED, sized, TEXT_TYPE, WHOLE } from "./frames.ts";
+import { type Keyring, say } from "./signature.ts";
+import { neverReached } from "./unreached.ts";
+
+/** What sending needs of the node it belongs to. */
+export interface Sender {
+  readonly runtime: Runtime;
+  readonly keyring: Keyring;
+  /** The node's name, encoded. */
+  readonly name: string;
+  readonly path: string;
+  /** Bytes in a frame. */
+  readonly limit: number;
+  readonly signed: boolean;
+}
+
+/** Where frames go, and how many went there. */
+interface Target {
+  readonly url: string;
+  readonly start: string;
+  count: number;
+  id: string;
+  encoded: string;
+}
+
+const TARGETS = 1024;
+/** Answers of a server to a request that it did not take. Only the endpoint itself can say so with 503. */
+const UNTAKEN: readonly number[] = [400, 401, 404, 405, 413, 415];
+const ADVICE: Readonly<Record<number, string>> = {
+  401: "Give both nodes the same secret, the right names, and clocks that agree",
+  404: "Mount the backend's fetch at its path, and give both nodes the same path",
+  413: "Send less at once, or raise the limit on both nodes",
+  503: "The node there has not joined yet or has left",
+};
+
+/** Makes the function behind `Transport.exchange`. */
+export function createExchange(
+  sender: Sender,
+): (to: Peer, frame: Frame, reply: Reply, options?: ExchangeOptions) => Promise<void> {
+  const { runtime, keyring, limit } = sender;
+  const targets = new Map<string, Target>();
+
+  function targetOf({ id, endpoint }: Peer): Target {
+    let target = targets.get(endpoint);
+    if (target === undefined) {
+      const { url } = readEndpoint(endpoint, sender.signed, `node ${JSON.stringify(id)}`);
+      const start = runtime.random.u32().toString(36) + runtime.random.u32().toString(36);
+      target = { url: url + sender.path, start, count: 0, id, encoded: encodeURIComponent(id) };
+      if (targets.size >= TARGETS) targets.clear();
+      targets.set(endpoint, target);
+    }
+    if (target.id !== id) {
+      target.id = id;
+      target.encoded = encodeURIComponent(id);
+    }
+    return target;
+  }
+
+  return async (to, frame, reply, options) => {
+    const signal = options?.signal;
+    if (signal?.aborted) throw cancelled(to);
+    let target: Target;
+    try {
+      target = targetOf(to);
+    } catch (error) {
+      throw failure("UNAVAILABLE", to, (error as Error).message, error);
+    }
+    if (frame.length > limit) {
+      throw failure("UNAVAILABLE", to, `the frame is over the limit of ${limit} bytes`);
+    }
+    const { current } = keyring;
+    const key = typeof current === "string" ? current : await current;
+    const nonce = `${target.start}.${target.count++}`;
+    const said = say(key, sender.name, target.encoded, Math.floor(runtime.clock.wall()), nonce);
+    const mac = keyring.sign(said, frame);
+    const headers = {
+      "content-type": typeof frame === "string" ? TEXT_TYPE : BYTES_TYPE,
+      "accept-encoding": "identity",
+      "catga-auth": `${said};${typeof mac === "string" ? mac : await mac}`,
+    };
+    try {
+      const init = { method: "POST", headers, body: frame };
+      const answer = await runtime.fetch(target.url, signal === undefined ? init : { ...init, signal });
+      if (answer.status === 200) await read(answer, reply, limit, to);
+      else if (answer.status !== 204) throw refused(answer, to);
+    } catch (error) {
+      if (signal?.aborted) throw cancelled(to);
+      if (CatgaError.is(error)) throw error;
+      if (neverReached(error)) throw failure("UNAVAILABLE", to, "its connection was refused", error);
+      throw failure("TRANSPORT", to, "the connection broke, so the frame may have been received", error);
+    }
+  };
+}
+
+/** What a reply has beyond the port where it is a platform's `Response`. */
+interface WholeReply extends FetchReply {
+  arrayBuffer?(): Promise<ArrayBuffer>;
+}
+
+async function read(answer: WholeReply, reply: Reply, limit: number, to: Peer): Promise<void> {
+  const { headers } = answer;
+  const form = headers.get(FRAMES);
+  const coding = headers.get("content-encoding");
+  if (coding !== null && coding !== "identity") throw dropped(answer, to, "the answer is compressed");
+  if (form === LINES || form === SIZED) return await readStream(answer, form, reply, limit, to);
+  if (form !== WHOLE) throw dropped(answer, to, "what answers there is no node");
+  const length = headers.get("content-length");
+  if (length !== null && !(Number(length) <= limit)) {
+    throw dropped(answer, to, "the answer is over the limit");
+  }
+  const text = headers.get("content-type")?.startsWith(TEXT_TYPE) === true;
+  let frame: Frame;
+  if (length === null || (!text && answer.arrayBuffer === undefined)) {
+    const bytes = await readBody(answer.body, limit);
+    if (bytes === undefined) throw failure("TRANSPORT", to, "the answer is over the limit");
+    frame = text ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
+  } else {
+    frame = text ? await answer.text() : new Uint8Array(await answer.arrayBuffer!());
+  }
+  const wait = reply(frame);
+  if (wait !== undefined) await wait;
+}
+
+async function readStream(
+  answer: FetchReply,
+  form: string,
+  reply: Reply,
+  limit: number,
+  to: Peer,
+): Promise<void> {
+  const parse = (form === LINES ? lines : sized).parser(limit);
+  const parts = answer.body?.[Symbol.asyncIterator]();
+  let whole = false;
+  try {
+    for (
+      let part = await parts?.next();
+      part !== undefined && part.done !== true;
+      part = await parts!.next()
+    ) {
+      const { frames, end } = parse(part.value);
+      for (const frame of frames) {
+        const wait = reply(frame);
+        if (wait !== undefined) await wait;
+      }
+      whole = end === "done";
+      if (whole) return;
+      if (end === "failed") throw failure("TRANSPORT", to, "its receiver failed while it answered");
+      if (end === "malformed") throw failure("TRANSPORT", to, "its answer is malformed or over the limit");
+    }
+  } finally {
+    // Reading to the very end keeps the connection for the next exchange; anything else gives it up.
+    if (whole) void readOut(parts!).catch(() => {});
+    else void parts?.return?.().catch(() => {});
+  }
+  throw failure("TRANSPORT", to, "its answer ended early");
+}
+
+async function readOut(parts: AsyncIterator<Uint8Array>): Promise<void> {
+  const { done } = await parts.next();
+  if (done !== true) await parts.return?.();
+}
+
+function refused(answer: FetchReply, to: Peer): CatgaError {
+  const { status } = answer;
+  const untaken = UNTAKEN.includes(status) || (status === 503 && answer.headers.get(FRAMES) === REFUSED);
+  const advice = ADVICE[status] === undefined ? "" : `. ${ADVICE[status]}`;
+  return dropped(answer, to, `it answered ${status}${advice}`, untaken ? "UNAVAILABLE" : "TRANSPORT");
+}
+
+/** Gives up on an answer, and gives its connection back. */
+function dropped(answer: FetchReply, to: Peer, why: string, code: SystemCode = "TRANSPORT"): CatgaError {
+  const gone = answer.body?.[Symbol.asyncIterator]().return?.();
+  if (gone !== undefined) void gone.then(undefined, () => {});
+  return failure(code, to, why);
+}
+
+function cancelled(to: Peer): CatgaError {
+  return new CatgaError(
+    systemFault("CANCELLED", `Gave up the exchange with node "${to.id}": its signal aborted`),
+  );
+}
+
+function failure(code: SystemCode, to: Peer, why: string, cause?: unknown): CatgaError {
+  return new CatgaError(
+    systemFault(code, `Cannot reach node "${to.id}" at ${to.endpoint}: ${why}`, undefined, cause),
+  );
+}

@@ -1,0 +1,133 @@
+import { TimedReplayGuard } from "../../src/internal/replay_window.ts";
+import type { Backend, BackendHost, BackendParts } from "../../src/ports/backend.ts";
+import type { Runtime } from "../../src/ports/runtime.ts";
+import { CatgaError, systemFault } from "../../src/result.ts";
+import { readEndpoint } from "./endpoint.ts";
+import { createExchange } from "./exchange.ts";
+import { createReceive, type Door } from "./receive.ts";
+import { createRefusals } from "./refusal.ts";
+import { createKeyring } from "./signature.ts";
+
+/** What {@linkcode http} takes. */
+export interface HttpOptions {
+  /** Endpoints of nodes to ask for the others; the node's own may be among them. */
+  readonly peers: readonly string[];
+  /**
+   * What nodes sign their frames with, 32 characters or more, the same on all nodes. Of two the first signs and both
+   * are accepted: to change it, give all nodes `[old, new]`, then `[new, old]`, then `new`. Without one only endpoints
+   * on this machine are allowed.
+   */
+  readonly secret?: string | readonly [current: string, previous: string];
+  /** What the node's path begins with. @default "/catga" */
+  readonly path?: string;
+  /** Bytes in one frame, there and back. @default 8388608 */
+  readonly limit?: number;
+  /** How far clocks of nodes may differ and how long a frame may take, in ms. @default 30000 */
+  readonly window?: number;
+}
+
+/** A backend whose nodes talk over HTTP. */
+export interface HttpBackend extends Backend {
+  /** What the path of {@linkcode HttpBackend.fetch} begins with; the whole of it is `{path}/v1`. */
+  readonly path: string;
+  /**
+   * Answers the requests of other nodes: serve it, or mount it at its path. Never rejects; what is refused gets a
+   * status of 400 to 503 and a short problem document. Needs no `this`.
+   */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** How many requests were refused. */
+  readonly refused: number;
+}
+
+const SHORTEST = 32;
+
+/**
+ * Nodes that talk over HTTP, with a fixed list of endpoints to begin from. Serves one node; keeps nothing.
+ *
+ * Its `open` throws a `CatgaError`: `VALIDATION` for an endpoint that is not a plain http(s) URL, for one beyond this
+ * machine without a secret and for a secret that is too short; `CONFLICT` when it serves a node already, until that
+ * node's transport is disposed.
+ */
+export function http(options: HttpOptions): HttpBackend {
+  const { peers, path = "/catga", limit = 8 * 1024 * 1024, window = 30_000 } = options;
+  if (!/^(\/[\w.~-]+)+$/.test(path)) {
+    throw new RangeError(`path must look like "/catga", not ${JSON.stringify(path)}`);
+  }
+  if (!(limit > 0)) throw new RangeError(`limit must be over 0 bytes, not ${limit}`);
+  if (!(window > 0)) throw new RangeError(`window must be over 0 ms, not ${window}`);
+  const { secret } = options;
+  const secrets = secret === undefined ? [] : typeof secret === "string" ? [secret] : secret;
+  const route = `${path}/v1`;
+  let runtime: Runtime | undefined;
+  let door: Door | undefined;
+  const refusals = createRefusals(() => runtime);
+  const replays = new TimedReplayGuard(window);
+
+  function open({ self, runtime: given }: BackendHost): BackendParts {
+    if (door !== undefined) {
+      throw conflict(
+        `Cannot open the HTTP backend for node "${self.id}": it serves a node already. Make one for each`,
+      );
+    }
+    if (secrets.some((secret) => secret.length < SHORTEST)) {
+      throw new CatgaError(systemFault(
+        "VALIDATION",
+        `Cannot sign frames of node "${self.id}": a secret is shorter than ${SHORTEST} characters. Use a random one`,
+      ));
+    }
+    if (self.id === "" || self.id === "*" || self.id.length > 128) {
+      throw new CatgaError(systemFault(
+        "VALIDATION",
+        `Cannot open the HTTP backend for node "${
+          self.id.slice(0, 128)
+        }": a name has 1 to 128 characters and is not "*"`,
+      ));
+    }
+    const signed = secrets.length > 0;
+    const { url, path: prefix } = readEndpoint(self.endpoint, signed, `node "${self.id}"`);
+    const seeds = peers.map((peer) => readEndpoint(peer, signed, "a peer").url).filter((peer) => peer !== url)
+      .map((endpoint) => ({ id: "*", endpoint }));
+    const keyring = createKeyring(given.crypto, secrets, route);
+    const name = encodeURIComponent(self.id);
+    const mine: Door = { runtime: given, keyring, replays, name, prefix, receiver: undefined };
+    runtime = given;
+    door = mine;
+    const stop = (): Promise<void> => {
+      mine.receiver = undefined;
+      return Promise.resolve();
+    };
+    return {
+      seeds: () => seeds,
+      transport: {
+        name: "http",
+        serve: (_self, receiver) => {
+          if (mine.receiver !== undefined) {
+            return Promise.reject(conflict(`Cannot serve node "${self.id}" twice: stop serving it first`));
+          }
+          mine.receiver = receiver;
+          return Promise.resolve({ [Symbol.asyncDispose]: stop });
+        },
+        exchange: createExchange({ runtime: given, keyring, name, path: route, limit, signed }),
+        [Symbol.asyncDispose]: () => {
+          if (door === mine) door = undefined;
+          return stop();
+        },
+      },
+    };
+  }
+
+  return {
+    name: "http",
+    durability: "none",
+    path,
+    open,
+    fetch: createReceive({ path: route, limit, window }, () => door, refusals),
+    get refused() {
+      return refusals.count;
+    },
+  };
+}
+
+function conflict(message: string): CatgaError {
+  return new CatgaError(systemFault("CONFLICT", message));
+}

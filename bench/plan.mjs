@@ -1,0 +1,191 @@
+// What is measured, what it is held against, and what issue 2 wanted. `want` is the highest ratio of times or bytes,
+// or the lowest of calls per second: one number for all runtimes or one each. Ahead of every `peer` is wanted as such.
+
+const LOCAL_PEERS = [
+  "@nestjs/cqrs",
+  "moleculer",
+  "Effect",
+  "oRPC",
+  "mediatr-ts",
+];
+
+const faster = (ours, peers) =>
+  peers.map((other) => ({ ours, other, peer: true }));
+
+export const rows = {
+  send: {
+    title: "Local send, awaited",
+    kind: "local",
+    unit: "ns a send",
+    candidates: [
+      "direct call",
+      "Result limit",
+      "3 async wrappers",
+      "catga",
+      "catga, 5 idle behaviors",
+      "catga, 3 behaviors",
+      ...LOCAL_PEERS,
+      "Hono, app.request",
+    ],
+    compare: [
+      { ours: "catga", other: "Result limit", want: 1.25 },
+      { ours: "catga", other: "direct call" },
+      { ours: "catga, 5 idle behaviors", other: "catga", want: 1.1 },
+      { ours: "catga, 3 behaviors", other: "3 async wrappers", want: 1 },
+      ...faster("catga", [...LOCAL_PEERS, "Hono, app.request"]),
+    ],
+    notes: [
+      "Result limit: an `async` handler that makes the Result itself, and one `.then` for its failure.",
+      "Each send makes its body and message anew; only catga and the Result limit answer a Result.",
+    ],
+  },
+  heap: {
+    title: "Heap a local send leaves behind, on Node",
+    kind: "heap",
+    unit: "bytes a send",
+    only: ["node"],
+    candidates: [
+      "direct call",
+      "Result limit",
+      "catga",
+      "catga, 3 behaviors",
+      ...LOCAL_PEERS,
+    ],
+    compare: [
+      { ours: "catga", other: "Result limit" },
+      { ours: "catga", other: "direct call" },
+      { ours: "catga", wantAbsolute: 330 },
+      ...faster("catga", LOCAL_PEERS),
+    ],
+    notes: [
+      "The loop's own `await` is in every figure, and is most of the direct call's.",
+    ],
+  },
+  publish: {
+    title: "Publish in one process, to 1, 3 and 10 listeners",
+    kind: "local",
+    unit: "ns a publish",
+    candidates: [1, 3, 10].flatMap((k) =>
+      [
+        "all started, then awaited",
+        "catga",
+        "@nestjs/cqrs",
+        "moleculer",
+        "mediatr-ts",
+        "Map and loop, not awaited",
+        "catga, not awaited",
+      ].map((name) => `${name} (${k})`)
+    ),
+    compare: [1, 3, 10].flatMap((k) => [
+      {
+        ours: `catga (${k})`,
+        other: `all started, then awaited (${k})`,
+        want: 1.1,
+      },
+      {
+        ours: `catga, not awaited (${k})`,
+        other: `Map and loop, not awaited (${k})`,
+        want: 1.5,
+      },
+      ...faster(
+        `catga (${k})`,
+        ["@nestjs/cqrs", "moleculer", "mediatr-ts"].map((name) =>
+          `${name} (${k})`
+        ),
+      ),
+    ]),
+    notes: [
+      "Awaited: `async` listeners. Not awaited: synchronous listeners of a QoS 0 event.",
+      "The event bus of @nestjs/cqrs can't be awaited; its figure ends when the listeners were started.",
+    ],
+  },
+  batch: {
+    title: "Batch of 1,000 in one process",
+    kind: "local",
+    unit: "ns a request",
+    candidates: ["Promise.all of direct calls", "catga", ...LOCAL_PEERS],
+    compare: [
+      { ours: "catga", other: "Promise.all of direct calls", want: 1.15 },
+      ...faster("catga", LOCAL_PEERS),
+    ],
+    notes: [
+      "The thousand messages (bodies) are made beforehand; catga answers a Result each.",
+    ],
+  },
+  remote: {
+    title: "Remote send between two processes",
+    kind: "remote",
+    levels: [1, 64, 256],
+    candidates: [
+      "catga",
+      "limit: 64 in one POST",
+      "Hono + fetch",
+      "Hono + undici Pool",
+      "moleculer, TCP",
+      "@nestjs/microservices, TCP",
+      "oRPC",
+      "oRPC, batch plugins",
+    ],
+    onlyOn: { "Hono + undici Pool": ["node"] },
+    /** The faster one is plain Hono's figure. */
+    groups: { "plain Hono": ["Hono + fetch", "Hono + undici Pool"] },
+    compare: [
+      {
+        level: 1,
+        latency: true,
+        ours: "catga",
+        other: "plain Hono",
+        want: 1.15,
+      },
+      {
+        level: 64,
+        ours: "catga",
+        other: "plain Hono",
+        want: { bun: 4, deno: 8, node: 3 },
+      },
+      {
+        level: 256,
+        ours: "catga",
+        other: "plain Hono",
+        want: { bun: 8, deno: 12, node: 4 },
+      },
+      { level: 64, ours: "limit: 64 in one POST", other: "plain Hono" },
+      { level: 256, ours: "limit: 64 in one POST", other: "plain Hono" },
+      { level: 64, ours: "catga", other: "limit: 64 in one POST", want: 0.7 },
+      { level: 256, ours: "catga", other: "limit: 64 in one POST", want: 0.7 },
+      ...[64, 256].flatMap((level) =>
+        [
+          { other: "moleculer, TCP", peer: true },
+          { other: "@nestjs/microservices, TCP", peer: true },
+          { other: "oRPC" },
+          { other: "oRPC, batch plugins" },
+        ].map((each) => ({ level, ours: "catga", ...each }))
+      ),
+    ],
+    notes: [
+      "180 bytes of JSON there, 90 back; closed loop; client and server a process each; a wrong answer fails the run.",
+      "Limit: what meets in a turn, up to 64, shares one POST; no framework at either end, the runtime's raw server.",
+      "Plain Hono: one JSON request per call with the runtime's `fetch`; on Node the faster of `fetch` and an undici Pool.",
+    ],
+  },
+  startup: {
+    title: "Start and idle memory",
+    kind: "startup",
+    candidates: ["catga", "hono"],
+    compare: [
+      { ours: "catga", other: "hono", want: 1.1, of: "ms" },
+      { ours: "catga", other: "hono", wantMore: 3, of: "mb" },
+    ],
+    notes: [
+      "catga: mediator, cluster node and HTTP backend without Hono. hono: a bare Hono server.",
+      "Start: from spawn to the first HTTP answer. Memory: resident, after idling.",
+    ],
+  },
+  size: {
+    title: "Bundle size",
+    kind: "size",
+    notes: [
+      "`bun build --minify`, then gzip -9; kB = 1,000 bytes. Hono, its Node server and undici are left out of catga's.",
+    ],
+  },
+};

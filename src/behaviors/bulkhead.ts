@@ -1,0 +1,64 @@
+import { failure, type Fault, type Result, systemFault } from "../result.ts";
+import type { Behavior } from "../mediator/behavior.ts";
+import type { MessageContext } from "../mediator/context.ts";
+import { timeoutFault } from "../mediator/supervise.ts";
+import type { Context } from "../mediator/types.ts";
+
+/** What {@linkcode bulkhead} takes. */
+export interface BulkheadOptions {
+  /** How many messages of one contract may be handled at once. */
+  readonly concurrency: number;
+  /** How many more may wait. @default 0 */
+  readonly queue?: number;
+}
+
+/**
+ * Keeps one contract from taking everything: so many at once, so many waiting, and `OVERLOADED` at once for the
+ * rest. A message whose caller gave up while it waited is not started. Takes no part when `concurrency` is
+ * `Infinity`.
+ */
+export function bulkhead(options: BulkheadOptions): Behavior {
+  const { concurrency, queue = 0 } = options;
+  if (!(concurrency >= 1)) {
+    throw new RangeError(`Cannot build a bulkhead: concurrency is ${concurrency}, but must be 1 or more`);
+  }
+  return (next, contract, { clock }) => {
+    if (concurrency === Infinity) return next;
+    const waiting = new Set<() => void>();
+    let running = 0;
+    const start = (context: Context): Promise<Result<unknown, Fault>> => {
+      running++;
+      return next(context).finally(release);
+    };
+    const release = (): void => {
+      running--;
+      for (const go of waiting) {
+        waiting.delete(go);
+        return go();
+      }
+    };
+    return (context) => {
+      if (running < concurrency) return start(context);
+      if (waiting.size >= queue) {
+        const message =
+          `"${contract.type}" has ${running} messages under way and ${waiting.size} waiting; no more fit`;
+        return Promise.resolve(failure(systemFault("OVERLOADED", message)));
+      }
+      const call = context as MessageContext;
+      return new Promise((resolve, reject) => {
+        const go = (): void => {
+          const late = clock.mono() >= call.deadline ? timeoutFault(contract.type) : call.cancelled;
+          if (late === undefined) return void start(context).then(resolve, reject);
+          resolve(failure(late));
+          if (running < concurrency) {
+            for (const other of waiting) {
+              waiting.delete(other);
+              return other();
+            }
+          }
+        };
+        waiting.add(go);
+      });
+    };
+  };
+}

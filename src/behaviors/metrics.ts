@@ -1,0 +1,30 @@
+import type { Kind } from "../message/message.ts";
+import type { Behavior } from "../mediator/behavior.ts";
+
+/** One handled message, as numbers. */
+export interface Measure {
+  readonly type: string;
+  readonly kind: Kind;
+  /** `ok`, or the code it failed with. */
+  readonly outcome: string;
+  readonly ms: number;
+}
+
+/** The hook behind {@linkcode metrics}. */
+export interface Meter {
+  record(measure: Measure): void;
+}
+
+/** Tells a meter how each message ended and how long it took in ms. Takes no part without a meter. */
+export function metrics(meter: Meter | undefined): Behavior {
+  return (next, { type, kind }, { clock }) => {
+    if (meter === undefined) return next;
+    return (context) => {
+      const start = clock.mono();
+      return next(context).then((result) => {
+        meter.record({ type, kind, outcome: result.ok ? "ok" : result.error.code, ms: clock.mono() - start });
+        return result;
+      });
+    };
+  };
+}

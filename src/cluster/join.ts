@@ -1,0 +1,90 @@
+import { CatgaError, systemFault } from "../result.ts";
+import { Engine, type Mediator } from "../mediator/mediator.ts";
+import { json } from "../wire/json.ts";
+import { Membership } from "./membership.ts";
+import { ClusterNode } from "./node.ts";
+import { isNodeName } from "./record.ts";
+import { roundRobin } from "./routers.ts";
+import type { ClusterOptions, Node, Timing } from "./types.ts";
+
+const TIMINGS: Readonly<Record<"fast" | "default" | "relaxed", Timing>> = {
+  fast: { heartbeat: 200, timeout: 1000 },
+  default: { heartbeat: 1000, timeout: 5000 },
+  relaxed: { heartbeat: 10_000, timeout: 30_000 },
+};
+
+/**
+ * Makes a mediator a node of a cluster. What is sent through the node is answered by whichever node serves it; the
+ * calling code and the handlers stay as they were. Settles when the node has met the others, or has found nobody
+ * there.
+ *
+ * Rejects with a `CatgaError` when an option cannot work, and `CONFLICT` when a contract asks for more than the
+ * backend keeps.
+ *
+ * @example
+ * ```ts
+ * import { createMediator, handle, query, type } from "@catga/catga";
+ * import { joinCluster } from "@catga/catga/cluster";
+ * import { memory } from "@catga/catga/memory";
+ *
+ * const WhoAmI = query("who", { input: type<void>(), output: type<string>() });
+ * const backend = memory();
+ * const app = (name: string) => createMediator({ handlers: [handle(WhoAmI, () => name)] });
+ * await using a = await joinCluster(app("a"), { node: "a", endpoint: "memory:a", backend });
+ * await using b = await joinCluster(app("b"), { node: "b", endpoint: "memory:b", backend });
+ * console.log(await a.send(WhoAmI()), await a.send(WhoAmI()));
+ * ```
+ */
+export async function joinCluster(mediator: Mediator, options: ClusterOptions): Promise<Node> {
+  if (!(mediator instanceof Engine)) {
+    throw new TypeError(
+      "Cannot join the cluster: the mediator was not made by createMediator of this package",
+    );
+  }
+  const { node: id, endpoint, backend } = options;
+  if (!isNodeName(id)) {
+    throw new RangeError(`Cannot join as "${id}": a node's name has 1 to 64 of letters, digits, _ . : -`);
+  }
+  const timing = typeof options.timing === "object" ? options.timing : TIMINGS[options.timing ?? "default"];
+  if (!(timing.heartbeat > 0) || !(timing.timeout >= 2 * timing.heartbeat)) {
+    const found = `heartbeat ${timing.heartbeat} ms, timeout ${timing.timeout} ms`;
+    throw new RangeError(
+      `Cannot join as "${id}": ${found}, but the timeout must be twice the heartbeat or more`,
+    );
+  }
+  refuseUnkept(mediator, options);
+  const parts = backend.open({ self: { id, endpoint }, runtime: mediator.runtime });
+  const membership = new Membership({
+    id,
+    endpoint,
+    incarnation: mediator.runtime.clock.wall(),
+    seq: 0,
+    status: "joining",
+    contracts: mediator.contracts.map((contract) => contract.type),
+    load: 0,
+    lag: 0,
+    tags: options.tags ?? {},
+  }, timing);
+  const node = new ClusterNode({
+    engine: mediator,
+    membership,
+    backend: parts,
+    codec: options.codec ?? json,
+    router: options.router ?? roundRobin(),
+    behaviors: options.behaviors ?? [],
+    attempts: options.attempts ?? 3,
+    callTimeout: options.callTimeout ?? 30_000,
+    drain: options.drain ?? 8000,
+  });
+  await node.join();
+  return node;
+}
+
+function refuseUnkept(mediator: Mediator, { backend, unsafe }: ClusterOptions): void {
+  if (backend.durability !== "none" || unsafe === true) return;
+  const asking = mediator.contracts.find((contract) => contract.kind === "reliable");
+  if (asking === undefined) return;
+  const message = `Cannot join: "${asking.type}" is a reliable event, but ${backend.name} keeps nothing; ` +
+    "choose a backend that does, or set unsafe: true and let such events be lost";
+  throw new CatgaError(systemFault("CONFLICT", message));
+}

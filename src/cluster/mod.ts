@@ -1,0 +1,20 @@
+/**
+ * Nodes: the same mediator, answered by whichever process serves a message.
+ *
+ * @example
+ * ```ts
+ * import { command, createMediator, handle, type } from "@catga/catga";
+ * import { joinCluster } from "@catga/catga/cluster";
+ * import { memory } from "@catga/catga/memory";
+ *
+ * const Greet = command("greet", { input: type<string>(), output: type<string>() });
+ * const app = createMediator({ handlers: [handle(Greet, (name) => `Hello ${name}`)] });
+ * await using node = await joinCluster(app, { node: "a", endpoint: "memory:a", backend: memory() });
+ * console.log(await node.send(Greet("Ada")));
+ * ```
+ *
+ * @module
+ */
+export { joinCluster } from "./join.ts";
+export { localFirst, roundRobin } from "./routers.ts";
+export type * from "./types.ts";

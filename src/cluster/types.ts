@@ -1,0 +1,127 @@
+import type { Behavior } from "../mediator/behavior.ts";
+import type { Dispatcher } from "../mediator/types.ts";
+import type { Router, RouteTarget } from "../message/route.ts";
+import type { Backend } from "../ports/backend.ts";
+import type { Codec } from "../ports/codec.ts";
+
+/** Where a node is in its life. Only a `ready` one is given calls. */
+export type Status = "joining" | "ready" | "draining" | "left";
+
+/** A node as the others see it. */
+export interface Member extends RouteTarget {
+  readonly id: string;
+  readonly endpoint: string;
+  /** Told apart from earlier lives of the same name; the larger is the later. */
+  readonly incarnation: number;
+  readonly status: Status;
+  /** The names of the messages it serves. */
+  readonly contracts: readonly string[];
+  /** Calls in flight there at its last heartbeat. */
+  readonly load: number;
+  /** How late its event loop ran at its last heartbeat, in ms. */
+  readonly lag: number;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly local: boolean;
+  /** Whether this node can reach it just now; a refused connection makes it false until it answers again. */
+  readonly reachable: boolean;
+  /** When it was last heard of, in ms since 1970 by this node's clock. */
+  readonly lastSeen: number;
+}
+
+/** What happens in a cluster. */
+export type ClusterEvent =
+  | { readonly type: "joined" | "left" | "faulted" | "recovered" | "draining"; readonly member: Member }
+  | { readonly type: "status"; readonly status: Status };
+
+/** The whole cluster as one node sees it, and what changed last. */
+export interface ClusterView {
+  /** Grows with each change that this node saw. */
+  readonly version: number;
+  readonly members: readonly Member[];
+  /** What changed since the view before; several changes where a slow reader skipped views. */
+  readonly events: readonly ClusterEvent[];
+}
+
+/** How often nodes speak and how long they wait, in ms. */
+export interface Timing {
+  /** Between two heartbeats. */
+  readonly heartbeat: number;
+  /** Silence after which a node counts as dead. */
+  readonly timeout: number;
+}
+
+/** What {@linkcode joinCluster} takes. */
+export interface ClusterOptions {
+  /** The node's name, unique in the cluster. */
+  readonly node: string;
+  /** Where other nodes reach it. */
+  readonly endpoint: string;
+  /** What the node stands on. */
+  readonly backend: Backend;
+  /** Picks nodes for messages whose contract does not. @default roundRobin() */
+  readonly router?: Router;
+  /** `fast` 200 ms / 1 s, `default` 1 s / 5 s, `relaxed` 10 s / 30 s, or explicit numbers. @default "default" */
+  readonly timing?: "fast" | "default" | "relaxed" | Timing;
+  /** Layers around the sending of every message, the first one outermost; the mediator's are around the handling. */
+  readonly behaviors?: readonly Behavior[];
+  /** How long a call to another node may take, in ms, when neither it nor its contract says. @default 30000 */
+  readonly callTimeout?: number;
+  /** How many nodes one call is tried on at most. @default 3 */
+  readonly attempts?: number;
+  /** The longest that leaving waits for calls in flight, in ms. @default 8000 */
+  readonly drain?: number;
+  /** Facts about the node for routers and people, such as a zone or a version. */
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly codec?: Codec;
+  /** Takes reliable events over a backend that keeps nothing; they may then be lost. @default false */
+  readonly unsafe?: boolean;
+}
+
+/** One node, for health checks and people. */
+export interface NodeHealth {
+  readonly nodeId: string;
+  readonly endpoint: string;
+  /** ISO 8601. */
+  readonly lastSeen: string;
+  readonly load: number;
+  readonly isOnline: boolean;
+}
+
+/** What a node knows of the cluster, for health checks and people. */
+export interface ClusterHealth {
+  readonly currentNode: NodeHealth;
+  readonly totalNodes: number;
+  readonly onlineNodes: number;
+  readonly nodes: readonly NodeHealth[];
+}
+
+/** What a node has counted since it joined. */
+export interface NodeStats {
+  /** Calls this node is answering just now. */
+  readonly inFlight: number;
+  /** Calls answered for other nodes. */
+  readonly answered: number;
+  /** Calls sent to other nodes. */
+  readonly sent: number;
+  /** Calls sent again to another node. */
+  readonly failovers: number;
+  /** Event notices that could not be delivered. */
+  readonly dropped: number;
+  /** Frames of other nodes that were refused: malformed, foreign or seen before. */
+  readonly refused: number;
+}
+
+/** A mediator in a cluster: the same verbs, answered by whichever node serves the message. */
+export interface Node extends Dispatcher, AsyncDisposable {
+  readonly id: string;
+  readonly endpoint: string;
+  readonly status: Status;
+  /** All nodes that this one knows of, itself included, ordered by name. */
+  members(): readonly Member[];
+  /** The whole view at once, then again after each change; a slow reader skips views, never the last one. */
+  watch(options?: { readonly signal?: AbortSignal }): AsyncIterable<ClusterView>;
+  health(): ClusterHealth;
+  stats(): NodeStats;
+  /** Stops taking calls, finishes those in flight, says goodbye. The same as disposing; may be called twice. */
+  leave(): Promise<void>;
+}

@@ -1,0 +1,44 @@
+import type { Fault, Result } from "../result.ts";
+import type { Answerable, Publishable } from "../message/message.ts";
+import type { BatchOptions, Results } from "./types.ts";
+
+const CONCURRENCY = 1024;
+
+/** Runs one call per item, at most so many at once, and keeps the results in order. The calls must not reject. */
+export function each<T, R>(
+  run: (item: T) => Promise<R>,
+  items: readonly T[],
+  concurrency: number = CONCURRENCY,
+): Promise<R[]> {
+  if (!(concurrency >= 1)) {
+    throw new RangeError(`Cannot run a batch: concurrency is ${concurrency}, but must be 1 or more`);
+  }
+  if (items.length <= concurrency) return Promise.all(items.map(run));
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length) {
+      const at = next++;
+      results[at] = await run(items[at]!);
+    }
+  };
+  return Promise.all(Array.from({ length: concurrency }, worker)).then(() => results);
+}
+
+/** {@linkcode each} for messages that are answered. */
+export function sendEach<const M extends readonly Answerable[]>(
+  send: (message: Answerable) => Promise<Result<unknown, Fault>>,
+  messages: M,
+  options: BatchOptions | undefined,
+): Promise<Results<M>> {
+  return each(send, messages, options?.concurrency) as Promise<unknown> as Promise<Results<M>>;
+}
+
+/** {@linkcode each} for events. */
+export function publishEach(
+  publish: (event: Publishable) => Promise<Result<void>>,
+  events: readonly Publishable[],
+  options: BatchOptions | undefined,
+): Promise<Result<void>[]> {
+  return each(publish, events, options?.concurrency);
+}

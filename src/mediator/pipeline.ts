@@ -1,0 +1,115 @@
+import { failure, type Fault, faultOf, isResult, ok, type Result, systemFault, unwrap } from "../result.ts";
+import { isTrusted } from "../schema.ts";
+import type { Runtime } from "../ports/runtime.ts";
+import { type Behavior, compose } from "./behavior.ts";
+import type { MessageContext } from "./context.ts";
+import type { Registration } from "./handle.ts";
+import type { Step } from "./types.ts";
+import { checkInput } from "./validate.ts";
+
+/** Everything between a message and its handler, put together once: behaviors, check of the body, handler. */
+export function pipelineOf(
+  registration: Registration,
+  behaviors: readonly Behavior[],
+  runtime: Runtime,
+): Step {
+  const { contract } = registration;
+  const inner = checkInput(handlerStep(registration, runtime), contract);
+  const outer = compose(inner, [...behaviors, ...registration.behaviors], contract, runtime);
+  const failed = failureOf(registration, runtime);
+  return outer === inner ? inner : neverRejecting(outer, failed);
+}
+
+/** One handler of an event. What it answers matters only if it is a promise. */
+export function hearerOf(
+  registration: Registration,
+  behaviors: readonly Behavior[],
+  runtime: Runtime,
+): (context: MessageContext) => unknown {
+  const { contract, handler } = registration;
+  if (behaviors.length + registration.behaviors.length === 0 && isTrusted(contract.input)) {
+    return (context) => handler(context.body, context);
+  }
+  const step = pipelineOf(registration, behaviors, runtime);
+  return (context) => step(context.fork()).then(unwrap);
+}
+
+/** Calls the handler and makes a result of whatever comes of it. */
+function handlerStep(registration: Registration, runtime: Runtime): Step {
+  const { handler } = registration;
+  const failed = failureOf(registration, runtime);
+  return (context) => {
+    let answer: unknown;
+    try {
+      answer = handler(context.body, context);
+    } catch (thrown) {
+      return Promise.resolve(failed(thrown));
+    }
+    if (answer instanceof Promise) return answer.then(settled, failed);
+    if (isThenable(answer)) return Promise.resolve(answer).then(settled, failed);
+    return Promise.resolve(settled(answer));
+  };
+}
+
+function neverRejecting(step: Step, failed: (thrown: unknown) => Result<unknown, Fault>): Step {
+  return (context) => {
+    try {
+      return step(context).then(undefined, failed);
+    } catch (thrown) {
+      return Promise.resolve(failed(thrown));
+    }
+  };
+}
+
+/** Makes a result of what a handler returned. */
+function settled(value: unknown): Result<unknown, Fault> {
+  if (!isResult(value)) return ok(value);
+  return value.ok ? value : failure(outward(value.error));
+}
+
+/** Makes a failure of what a handler threw, and tells the log, since the cause goes no further. */
+function failureOf(
+  registration: Registration,
+  runtime: Runtime,
+): (thrown: unknown) => Result<unknown, Fault> {
+  // Whoever publishes logs the failures of an event's handlers.
+  const logged = registration.contract.kind !== "event" && registration.contract.kind !== "reliable";
+  return (thrown) => {
+    const fault = outward(faultOf(thrown));
+    if (logged && fault.code === "INTERNAL") logFailure(registration, fault, runtime);
+    return failure(fault);
+  };
+}
+
+/** Tells the log that a handler failed. */
+export function logFailure(registration: Registration, fault: Fault, runtime: Runtime): void {
+  const { contract, name } = registration;
+  runtime.log({
+    level: "error",
+    event: "handler.failed",
+    message: `${name} failed to handle "${contract.type}": ${fault.code} ${fault.message}`,
+    fields: { type: contract.type, handler: name, code: fault.code, cause: fault.cause },
+  });
+}
+
+const NOT_STARTED: ReadonlySet<string> = new Set(["UNAVAILABLE", "OVERLOADED", "NO_HANDLER", "VALIDATION"]);
+
+/**
+ * The fault as the caller may take it. A handler that passes on the failure of a call it made has itself been
+ * started, which these codes would deny.
+ */
+function outward(fault: Fault): Fault {
+  if (!NOT_STARTED.has(fault.code)) return fault;
+  const inner = systemFault(
+    "INTERNAL",
+    `A call made by the handler failed: ${fault.message}`,
+    undefined,
+    fault,
+  );
+  return { ...inner, retryable: fault.retryable };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as PromiseLike<unknown>).then === "function";
+}

@@ -1,0 +1,77 @@
+import type { FailureOf, Fault, Result, Success } from "../result.ts";
+import type { Contract, ParsedOf } from "../message/contract.ts";
+import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
+
+/** What bounds and accompanies one call. */
+export interface SendOptions {
+  /** Gives the call up; the caller gets `CANCELLED`, the handler sees its own signal abort. */
+  readonly signal?: AbortSignal | undefined;
+  /** The longest the call may take, in ms; then the caller gets `TIMEOUT`. */
+  readonly timeout?: number | undefined;
+  /** Travels with the message and everything sent because of it. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What bounds a batch. */
+export interface BatchOptions extends SendOptions {
+  /** How many calls may be under way at once. @default 1024 */
+  readonly concurrency?: number | undefined;
+}
+
+/** The results of a batch, in the order of its messages. */
+export type Results<M extends readonly Answerable[]> = {
+  -readonly [I in keyof M]: Result<OutputOf<M[I]>, FaultOf<M[I]> & Fault>;
+};
+
+/** The verbs. They are the same in a process, in a cluster and inside a handler. */
+export interface Dispatcher {
+  /** Asks the one handler of a command or query. Never rejects. */
+  send<M extends Answerable>(
+    message: M,
+    options?: SendOptions,
+  ): Promise<Result<OutputOf<M>, FaultOf<M> & Fault>>;
+  /** Sends many, at most `concurrency` at once; each gets a result of its own, in order. Never rejects. */
+  sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>>;
+  /**
+   * Tells every handler of an event, all at once; one that fails stops no other. Settles when the handlers of this
+   * process have. Of an `event` it is always a success (failures are logged and counted), of a `reliableEvent` a
+   * failure with `data.failures` when a handler failed. Never rejects, so it need not be awaited.
+   */
+  publish(event: Publishable, options?: SendOptions): Promise<Result<void>>;
+  /** Publishes many, at most `concurrency` at once. Never rejects. */
+  publishAll(events: readonly Publishable[], options?: BatchOptions): Promise<Result<void>[]>;
+  /** Asks for many answers. Iterating throws a `CatgaError` where a call would have answered a failure. */
+  stream<M extends Streamable>(message: M, options?: SendOptions): AsyncIterable<OutputOf<M>>;
+}
+
+/** What a handler knows of its message. What it sends carries correlation, deadline and cancellation on. */
+export interface Context extends Dispatcher {
+  readonly contract: Contract;
+  readonly body: unknown;
+  /** Names this message; the same on both sides of a remote call and for each try of it. */
+  readonly id: string;
+  /** The id of the message that everything began with. */
+  readonly correlationId: string;
+  /** The id of the message that this one was sent because of. */
+  readonly causationId: string | undefined;
+  /** Aborts when the caller gave up or the deadline passed. */
+  readonly signal: AbortSignal;
+  /** When the caller stops waiting, by the runtime's `clock.mono()`, in ms; `Infinity` when it does not. */
+  readonly deadline: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A value or a promise of one. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** The function that serves a contract: it returns a value, or a result where it wants to fail. */
+export type HandlerFor<C extends Contract> = C extends Contract<"stream">
+  ? (body: ParsedOf<C>, context: Context) => AsyncIterable<OutputOf<C>>
+  : C extends Contract<"event" | "reliable"> ? (body: ParsedOf<C>, context: Context) => Awaitable<void>
+  : (
+    body: ParsedOf<C>,
+    context: Context,
+  ) => Awaitable<OutputOf<C> | Success<OutputOf<C>> | FailureOf<FaultOf<C>>>;
+
+/** One step of a pipeline: everything from here to the handler and back. */
+export type Step = (context: Context) => Promise<Result<unknown, Fault>>;

@@ -1,0 +1,17 @@
+/**
+ * The ports: what this library needs from the world, and what an adapter author implements.
+ *
+ * @example
+ * ```ts
+ * import { systemRuntime } from "@catga/catga/ports";
+ * const { clock } = systemRuntime();
+ * console.log(clock.wall());
+ * ```
+ *
+ * @module
+ */
+export * from "./backend.ts";
+export * from "./codec.ts";
+export * from "./runtime.ts";
+export * from "./system_runtime.ts";
+export * from "./transport.ts";

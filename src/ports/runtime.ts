@@ -1,0 +1,69 @@
+/**
+ * The only door to time, chance, cryptography, the network and background work. Everything in this library that
+ * needs one of them takes it from a `Runtime`, so a simulator can replay a whole cluster from a seed and an edge
+ * platform can put its own in.
+ */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly crypto: Signer;
+  /** Sends an HTTP request; the platform's `fetch` or a client with the same shape. Never follows a redirect. */
+  fetch(url: string, init: FetchInit): Promise<FetchReply>;
+  /** Takes work that goes on after its caller has been answered (`waitUntil` on edge platforms). */
+  background(work: Promise<unknown>): void;
+  /** Takes what an operator should know. Must not throw. */
+  log(entry: LogEntry): void;
+}
+
+/** Time and timers. */
+export interface Clock {
+  /** Milliseconds that only grow, from an arbitrary start. For durations and deadlines. */
+  mono(): number;
+  /** Milliseconds since 1970. For people and other machines; may jump. */
+  wall(): number;
+  /** Runs a function once after some ms; answers a function that calls it off. */
+  timer(ms: number, run: () => void): () => void;
+}
+
+/** Chance. */
+export interface Random {
+  /** A whole number from 0 up to 2^32 - 1. */
+  u32(): number;
+}
+
+/** Keyed hashes. */
+export interface Signer {
+  /** HMAC-SHA-256 of a text under a key, in base64url without padding. */
+  hmac(key: string, text: string): string | Promise<string>;
+  /** SHA-256 of a body, in base64url without padding. */
+  hash(body: string | Uint8Array): string | Promise<string>;
+}
+
+/** What {@linkcode Runtime.fetch} is called with. */
+export interface FetchInit {
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+  readonly signal?: AbortSignal;
+}
+
+/** The part of a `Response` that this library reads. */
+export interface FetchReply {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: AsyncIterable<Uint8Array> | null;
+  text(): Promise<string>;
+}
+
+/** How much an entry matters. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** One thing that happened, as data. */
+export interface LogEntry {
+  readonly level: LogLevel;
+  /** A stable name for machines, such as `handler.failed`. */
+  readonly event: string;
+  /** One sentence for a person. */
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,109 @@
+// The gate, stage by stage. A stage answers how many tests passed and failed, and what to show if any did.
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ensureNode24, root, runtimes, tool } from "../install.mjs";
+import { installPacked, pack } from "./packed.mjs";
+import { exec } from "./process.mjs";
+import { fromJunit, fromTap, judged } from "./reports.mjs";
+
+/** These read the source tree itself, which the packed package doesn't have. */
+const sourceOnly = ["tests/architecture.test.ts", "tests/package.test.ts"];
+/** Hono's types stand in this entry's signatures, and `deno doc` counts any npm type there as private. */
+const withNpmTypes = ["./hono"];
+
+/** `alone` stages run tests, some of them in real time with real processes, so nothing runs beside them. */
+export function stages(folder) {
+  const { bun, deno } = runtimes();
+  const entries = Object.entries(JSON.parse(readFileSync(join(root, "deno.json"), "utf8")).exports);
+  return [
+    check("fmt", "Format", [deno, "fmt", "--check"]),
+    check("lint", "Lint", [deno, "lint"]),
+    check("types:tsc", "Types, TypeScript compiler", tool("typescript/bin/tsc", "-p", "tsconfig.json")),
+    check("types:deno", "Types, deno check", [
+      deno,
+      "check",
+      "--quiet",
+      "mod.ts",
+      "src",
+      "adapters",
+      "examples",
+      "tests",
+      "tools",
+    ]),
+    {
+      name: "build",
+      title: "Build and pack for npm",
+      run: async () => ran({ code: 0, output: await pack(folder) }),
+    },
+    onTarball("publint", "Package by publint", (file) => tool("publint/src/cli.js", "run", file, "--strict")),
+    onTarball(
+      "attw",
+      "Package by Are The Types Wrong",
+      (file) => tool("@arethetypeswrong/cli/dist/index.js", file, "--profile", "esm-only", "--no-emoji"),
+    ),
+    check("doc:lint", "Documentation of entries", [
+      ...[deno, "doc", "--quiet", "--lint"],
+      ...entries.filter(([name]) => !withNpmTypes.includes(name)).map(([, path]) => path),
+    ]),
+    check("jsr", "JSR publish, dry run", [deno, "publish", "--quiet", "--dry-run", "--allow-dirty"]),
+    tests("doc:test", "Documentation tests", fromJunit, (report) => [
+      ...[
+        deno,
+        "test",
+        "-A",
+        "--doc",
+        "--quiet",
+        `--junit-path=${report}`,
+        "mod.ts",
+        "src",
+        "adapters",
+        "README.md",
+      ],
+    ]),
+    tests("bun", "Tests on Bun", fromJunit, (report) => [
+      ...[bun, "test", "--timeout", "20000", "--reporter=junit", `--reporter-outfile=${report}`],
+    ]),
+    tests("deno", "Tests on Deno", fromJunit, (report) => [
+      ...[deno, "test", "-A", "--no-check", `--junit-path=${report}`, "tests"],
+    ]),
+    tests("node", "Tests on Node, against the packed package", fromTap, (report) => [
+      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test"],
+      ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
+      ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
+      ...testFiles("tests").filter((path) => !sourceOnly.includes(path)),
+    ], () => installPacked(folder)),
+  ];
+
+  function onTarball(name, title, command) {
+    return { name, title, run: async () => ran(await exec(command(await pack(folder)))) };
+  }
+
+  function tests(name, title, parse, command, prepare = () => root) {
+    const report = join(folder, `${name.replace(":", "-")}.report`);
+    const run = async () => {
+      const { code, output } = await exec(command(report), { cwd: await prepare() });
+      return { ...judged(parse(report), code), output: withoutPassed(output) };
+    };
+    return { name, title, run, alone: true };
+  }
+}
+
+function withoutPassed(output) {
+  return output.replace(/^(?:\(pass\)|✔|﹣).*\n|^.* \.\.\. .*?(?:ok|ignored) \(.*\n/gm, "");
+}
+
+function check(name, title, command) {
+  return { name, title, run: async () => ran(await exec(command)) };
+}
+
+function ran({ code, output }) {
+  return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, output };
+}
+
+function testFiles(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((each) => {
+    const path = `${folder}/${each.name}`;
+    if (each.isDirectory()) return testFiles(path);
+    return each.name.endsWith(".test.ts") ? [path] : [];
+  });
+}

@@ -1,16 +1,27 @@
 import { type Fault, systemFault } from "../../src/result.ts";
 import type { Contract } from "../../src/message/contract.ts";
 import type { Message } from "../../src/message/message.ts";
-import type { FetchInit } from "../../src/ports/runtime.ts";
 import { fill } from "./path.ts";
 import { faultOfAnswer } from "./problem.ts";
 import type { Route } from "./route.ts";
+
+/** What a client's `fetch` is called with. */
+export interface RequestToSend {
+  /** The method. */
+  readonly method: string;
+  /** The headers, by lower-case names where they are the client's own. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The body, if there is one. */
+  readonly body?: string;
+  /** Gives the request up. */
+  readonly signal?: AbortSignal;
+}
 
 /** A message as a request. */
 export interface Asked {
   readonly contract: Contract;
   readonly url: string;
-  readonly init: FetchInit;
+  readonly init: RequestToSend;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -22,7 +33,9 @@ export function ask(
   base: string,
   headers: Readonly<Record<string, string>>,
 ): Asked | Fault {
-  if (entry === undefined) return systemFault("NO_HANDLER", `Cannot send "${type}": the table has no route for it`);
+  if (entry === undefined) {
+    return systemFault("NO_HANDLER", `Cannot send "${type}": the table has no route for it`);
+  }
   const { contract, method, params } = entry;
   const fields = (typeof body === "object" && body !== null ? body : {}) as Fields;
   const path = fill(entry.path, fields);
@@ -40,7 +53,11 @@ export function ask(
   if (body === undefined) return { contract, url: base + path, init: { method, headers: plain } };
   try {
     const rest = params.length === 0 ? body : without(fields, params);
-    const init = { method, headers: { "content-type": "application/json", ...plain }, body: JSON.stringify(rest) };
+    const init = {
+      method,
+      headers: { "content-type": "application/json", ...plain },
+      body: JSON.stringify(rest),
+    };
     return { contract, url: base + path, init };
   } catch (thrown) {
     return systemFault("SERIALIZATION", `Cannot send "${type}": its body is not JSON`, undefined, thrown);

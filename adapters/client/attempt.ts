@@ -35,7 +35,10 @@ export class Attempt {
   wait(): void {
     this.pause();
     if (this.#timeout === Infinity || this.#fault !== undefined) return;
-    this.#stop = this.#clock.timer(this.#timeout, () => this.#give("TIMEOUT", `was not answered in ${this.#timeout} ms`));
+    this.#stop = this.#clock.timer(
+      this.#timeout,
+      () => this.#give("TIMEOUT", `was not answered in ${this.#timeout} ms`),
+    );
   }
 
   /** Stops to count the time. */
@@ -67,8 +70,18 @@ export class Attempt {
   failed(thrown: unknown): Fault {
     if (this.#fault !== undefined) return this.#fault;
     return isRefused(thrown)
-      ? systemFault("UNAVAILABLE", `Cannot send "${this.type}": the server refused the connection`, undefined, thrown)
-      : systemFault("TRANSPORT", `The connection broke while "${this.type}" was under way`, undefined, thrown);
+      ? systemFault(
+        "UNAVAILABLE",
+        `Cannot send "${this.type}": the server refused the connection`,
+        undefined,
+        thrown,
+      )
+      : systemFault(
+        "TRANSPORT",
+        `The connection broke while "${this.type}" was under way`,
+        undefined,
+        thrown,
+      );
   }
 
   #give(code: "CANCELLED" | "TIMEOUT", what: string): void {

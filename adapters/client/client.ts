@@ -1,10 +1,17 @@
-import { type Fault, failure, ok, type Result, systemFault } from "../../src/result.ts";
+import { failure, type Fault, ok, type Result, systemFault } from "../../src/result.ts";
 import type { Contract } from "../../src/message/contract.ts";
-import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../../src/message/message.ts";
+import type {
+  Answerable,
+  FaultOf,
+  Message,
+  OutputOf,
+  Publishable,
+  Streamable,
+} from "../../src/message/message.ts";
 import type { SendOptions } from "../../src/mediator/types.ts";
-import type { FetchInit, FetchReply, Runtime } from "../../src/ports/runtime.ts";
+import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import { systemRuntime } from "../../src/ports/system_runtime.ts";
-import { ask, type Asked, readProblem } from "./ask.ts";
+import { ask, type Asked, readProblem, type RequestToSend } from "./ask.ts";
 import { Attempt } from "./attempt.ts";
 import { flow } from "./flow.ts";
 import type { Route } from "./route.ts";
@@ -14,7 +21,7 @@ export interface ClientOptions {
   /** Where the routes begin: `https://api.example.com`, or with a path under which they are mounted. */
   readonly baseUrl: string;
   /** Sends requests; anything shaped like the platform's `fetch`. @default the runtime's */
-  readonly fetch?: (url: string, init: FetchInit) => FetchReply | Promise<FetchReply>;
+  readonly fetch?: (url: string, init: RequestToSend) => FetchReply | Promise<FetchReply>;
   /** Headers for every request, or a function that makes them for each. */
   readonly headers?: Readonly<Record<string, string>> | (() => Readonly<Record<string, string>>);
   /** The longest a call may take and a stream may stay silent, in ms. @default 30000 */
@@ -36,7 +43,10 @@ export interface Client<T extends readonly Route[]> {
   /** Publishes an event. Never rejects. */
   publish(event: Extract<MessageOf<T>, Publishable>, options?: SendOptions): Promise<Result<void>>;
   /** Asks for many answers. Iterating throws a `CatgaError` where a call would have answered a failure. */
-  stream<M extends Extract<MessageOf<T>, Streamable>>(message: M, options?: SendOptions): AsyncIterable<OutputOf<M>>;
+  stream<M extends Extract<MessageOf<T>, Streamable>>(
+    message: M,
+    options?: SendOptions,
+  ): AsyncIterable<OutputOf<M>>;
 }
 
 /**
@@ -62,7 +72,9 @@ export interface Client<T extends readonly Route[]> {
  */
 export function createClient<const T extends readonly Route[]>(table: T, options: ClientOptions): Client<T> {
   const { baseUrl, headers = {}, timeout = 30_000, runtime = systemRuntime() } = options;
-  if (!(timeout > 0)) throw new RangeError(`Cannot create the client: timeout is ${timeout}, but must be above 0 ms`);
+  if (!(timeout > 0)) {
+    throw new RangeError(`Cannot create the client: timeout is ${timeout}, but must be above 0 ms`);
+  }
   const base = baseUrl.replace(/\/+$/, "");
   const routes = new Map(table.map((entry) => [entry.contract.type, entry]));
   const request = options.fetch ?? ((url, init) => runtime.fetch(url, init));

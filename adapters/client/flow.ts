@@ -1,7 +1,7 @@
 import { CatgaError, type Fault, systemFault } from "../../src/result.ts";
 import type { Contract } from "../../src/message/contract.ts";
-import type { FetchInit, FetchReply } from "../../src/ports/runtime.ts";
-import { type Asked, readProblem } from "./ask.ts";
+import type { FetchReply } from "../../src/ports/runtime.ts";
+import { type Asked, readProblem, type RequestToSend } from "./ask.ts";
 import type { Attempt } from "./attempt.ts";
 import { readEvents } from "./event_source.ts";
 
@@ -9,7 +9,7 @@ import { readEvents } from "./event_source.ts";
 export async function* flow(
   ask: () => Asked | Fault,
   attempt: (contract: Contract) => Attempt,
-  request: (url: string, init: FetchInit) => FetchReply | Promise<FetchReply>,
+  request: (url: string, init: RequestToSend) => FetchReply | Promise<FetchReply>,
 ): AsyncGenerator<unknown, void, undefined> {
   const question = ask();
   if ("code" in question) throw new CatgaError(question);
@@ -27,7 +27,9 @@ export async function* flow(
       if (event === "fault") throw new CatgaError(readProblem(contract, 500, data));
       if (event === "message") yield value;
     }
-    throw new CatgaError(systemFault("TRANSPORT", `The answers to "${contract.type}" ended before their end`));
+    throw new CatgaError(
+      systemFault("TRANSPORT", `The answers to "${contract.type}" ended before their end`),
+    );
   } catch (thrown) {
     throw CatgaError.is(thrown) ? thrown : new CatgaError(under.failed(thrown));
   } finally {
@@ -35,6 +37,7 @@ export async function* flow(
   }
 }
 
+type Chunk = { readonly done?: boolean | undefined; readonly value?: Uint8Array | undefined };
 type Chunks = AsyncIterable<Uint8Array> & Partial<Pick<ReadableStream<Uint8Array>, "getReader">>;
 
 /** The chunks of a body, with the attempt's limit on each wait. Not every browser can iterate a body. */
@@ -45,7 +48,7 @@ async function* chunksOf(body: Chunks | null, under: Attempt): AsyncGenerator<Ui
   try {
     while (true) {
       under.wait();
-      const next = await under.race(reader?.read() ?? iterator!.next());
+      const next = await under.race<Chunk>(reader?.read() ?? iterator!.next());
       under.pause();
       if (next.done === true) return;
       yield next.value!;

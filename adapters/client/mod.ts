@@ -30,19 +30,19 @@
  *
  * @module
  */
+export type { RequestToSend } from "./ask.ts";
 export { type Client, type ClientOptions, createClient, type MessageOf } from "./client.ts";
 export {
   type CodeOf,
   type Fits,
-  indexOf,
   type IsText,
   type Method,
   type OptionsFor,
   type ParamsOf,
   type Pattern,
   type RequestParts,
-  route,
   type Route,
+  route,
   type RouteOptions,
 } from "./route.ts";
-export { pointerOf, type Problem, type ProblemIssue } from "./problem.ts";
+export type { Problem, ProblemIssue } from "./problem.ts";

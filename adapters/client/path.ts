@@ -11,15 +11,14 @@ export function pathOf(pattern: string): { method: Method; path: string; params:
     );
   }
   const path = parts[2]!;
-  const params = path.split("/").filter((segment) => segment.startsWith(":")).map((segment) => segment.slice(1));
+  const params = path.split("/").filter((segment) => segment.startsWith(":")).map((segment) =>
+    segment.slice(1)
+  );
   const reserved = params.find((name, at) => name === "__proto__" || params.indexOf(name) !== at);
-  if (reserved !== undefined) throw new RangeError(`Cannot route "${pattern}": :${reserved} cannot stand there`);
+  if (reserved !== undefined) {
+    throw new RangeError(`Cannot route "${pattern}": :${reserved} cannot stand there`);
+  }
   return { method: parts[1] as Method, path, params };
-}
-
-/** A path without the names of its parameters: two paths of one shape match the same requests. */
-export function shapeOf(path: string): string {
-  return path.replace(/:\w+/g, ":");
 }
 
 /**

@@ -7,6 +7,7 @@ export interface Problem {
   readonly type: string;
   /** What the status means. */
   readonly title: string;
+  /** The HTTP status. */
   readonly status: number;
   /** What went wrong, for a person. */
   readonly detail: string;
@@ -24,6 +25,7 @@ export interface Problem {
 export interface ProblemIssue {
   /** A JSON pointer to it as a URI fragment: `#/items/0/sku`, or `#` for the whole body. */
   readonly pointer: string;
+  /** What is wrong, for a person. */
   readonly message: string;
 }
 
@@ -43,7 +45,9 @@ const SYSTEM: Readonly<Record<SystemCode, true>> = {
 /** The fault that a server's answer stands for; what is no problem of ours is judged by its status. */
 export function faultOfAnswer(contract: Contract, status: number, problem: unknown): Fault {
   const { code, detail, retryable, data, errors } = Object(problem) as Partial<Problem>;
-  const message = typeof detail === "string" ? detail : `"${contract.type}" was answered with status ${status}`;
+  const message = typeof detail === "string"
+    ? detail
+    : `"${contract.type}" was answered with status ${status}`;
   if (typeof code === "string" && Object.hasOwn(contract.errors, code)) {
     return { code, message, data, retryable: retryable === true };
   }
@@ -72,13 +76,6 @@ function codeOfStatus(status: number): SystemCode {
 function issueOf(item: unknown): { readonly message: string; readonly path: readonly (string | number)[] } {
   const { pointer, message } = Object(item) as Partial<ProblemIssue>;
   return { message: String(message ?? ""), path: typeof pointer === "string" ? keysOf(pointer) : [] };
-}
-
-/** Writes a place in a body as a pointer. */
-export function pointerOf(path: readonly (string | number)[]): string {
-  const token = (key: string | number): string =>
-    `/${encodeURIComponent(String(key).toWellFormed().replaceAll("~", "~0").replaceAll("/", "~1"))}`;
-  return `#${path.map(token).join("")}`;
 }
 
 function keysOf(pointer: string): (string | number)[] {

@@ -1,6 +1,6 @@
 import type { Contract } from "../../src/message/contract.ts";
 import type { FaultOf } from "../../src/message/message.ts";
-import { pathOf, shapeOf } from "./path.ts";
+import { pathOf } from "./path.ts";
 
 /** The methods a route can have. `GET` and `DELETE` carry no body, the others carry JSON. */
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "QUERY";
@@ -37,14 +37,21 @@ export interface RouteOptions<C extends Contract = Contract> {
 
 /** A contract with its place in HTTP. Plain data, shared by the server and the clients. */
 export interface Route<C extends Contract = Contract> {
+  /** The method. */
   readonly method: Method;
+  /** The path, with `:name` for each parameter. */
   readonly path: string;
   /** The names of the path's parameters. */
   readonly params: readonly string[];
+  /** What a request is turned into a message of. */
   readonly contract: C;
+  /** See {@linkcode RouteOptions.status}. */
   readonly status: number | undefined;
+  /** See {@linkcode RouteOptions.statuses}. */
   readonly statuses: Readonly<Record<string, number>>;
+  /** See {@linkcode RouteOptions.body}. */
   readonly body: ((parts: RequestParts) => unknown) | undefined;
+  /** See {@linkcode RouteOptions.timeout}. */
   readonly timeout: number | undefined;
 }
 
@@ -66,7 +73,8 @@ export type OptionsFor<P extends string, C extends Contract> = Fits<P, Parameter
 
 /** Whether path and query string, which are text, can carry what of the input they have to. */
 export type Fits<P extends string, In> = 0 extends 1 & In ? true
-  : [ParamsOf<P>] extends [keyof NonNullable<In>] ? P extends `${"GET" | "DELETE"} ${string}` ? IsText<NonNullable<In>>
+  : [ParamsOf<P>] extends [keyof NonNullable<In>]
+    ? P extends `${"GET" | "DELETE"} ${string}` ? IsText<NonNullable<In>>
     : [ParamsOf<P>] extends [never] ? true
     : IsText<Pick<NonNullable<In>, ParamsOf<P> & keyof NonNullable<In>>>
   : [NonNullable<In>, ParamsOf<P>] extends [never, never] ? true
@@ -107,27 +115,14 @@ export function route<const P extends Pattern, C extends Contract>(
 ): Route<C> {
   const { method, path, params } = pathOf(pattern);
   const { status, statuses = {}, body, timeout } = options as RouteOptions;
-  for (const value of Object.values(statuses)) checkStatus(pattern, value, 400, 599);
+  for (const value of Object.values(statuses)) {
+    if (value !== undefined) checkStatus(pattern, value, 400, 599);
+  }
   if (status !== undefined) checkStatus(pattern, status, 200, 299);
   if (timeout !== undefined && !(timeout > 0)) {
     throw new RangeError(`Cannot route "${pattern}": timeout is ${timeout}, but must be above 0 ms`);
   }
   return { method, path, params, contract, status, statuses, body, timeout } as Route<C>;
-}
-
-/** The routes as a map, by method and the shape of the path; throws if two of them claim the same requests. */
-export function indexOf(table: readonly Route[]): ReadonlyMap<string, Route> {
-  const index = new Map<string, Route>();
-  for (const entry of table) {
-    const shape = `${entry.method} ${shapeOf(entry.path)}`;
-    const other = index.get(shape);
-    if (other !== undefined) {
-      const names = `"${other.contract.type}" and "${entry.contract.type}"`;
-      throw new RangeError(`Cannot route "${entry.method} ${entry.path}": ${names} both claim it`);
-    }
-    index.set(shape, entry);
-  }
-  return index;
 }
 
 function checkStatus(pattern: string, status: number, from: number, to: number): void {

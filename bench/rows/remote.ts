@@ -5,7 +5,9 @@ const hono = () => import("../peers/hono_remote.ts");
 const orpc = () => import("../peers/orpc_remote.ts");
 
 export const remotes: Readonly<Record<string, () => Promise<Remote>>> = {
-  "catga": () => import("../peers/catga_remote.ts"),
+  "catga": () => import("../peers/catga_remote.ts").then(({ plain }) => plain),
+  "catga, signed": () =>
+    import("../peers/catga_remote.ts").then(({ signed }) => signed),
   "limit: 64 in one POST": () => import("../peers/batched_post.ts"),
   "Hono + fetch": hono,
   "Hono + undici Pool": () =>

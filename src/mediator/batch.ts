@@ -2,7 +2,8 @@ import type { Fault, Result } from "../result.ts";
 import type { Answerable, Publishable } from "../message/message.ts";
 import type { BatchOptions, Results } from "./types.ts";
 
-const CONCURRENCY = 1024;
+/** How many calls of a batch are under way at once, if nothing else is said. */
+export const CONCURRENCY = 1024;
 
 /** Runs one call per item, at most so many at once, and keeps the results in order. The calls must not reject. */
 export function each<T, R>(
@@ -41,4 +42,30 @@ export function publishEach(
   options: BatchOptions | undefined,
 ): Promise<Result<void>[]> {
   return each(publish, events, options?.concurrency);
+}
+
+/**
+ * Makes results of what many handlers answered, all of them started. The usual way costs one native wait for all;
+ * only when one rejects are they looked at one by one.
+ *
+ * @param settled makes a result of what a handler returned
+ * @param failed makes one of what it threw
+ */
+export async function settleAll(
+  answers: readonly unknown[],
+  settled: (value: unknown) => Result<unknown, Fault>,
+  failed: (at: number, thrown: unknown) => Result<unknown, Fault>,
+): Promise<Result<unknown, Fault>[]> {
+  let values: unknown[];
+  try {
+    values = await Promise.all(answers);
+  } catch {
+    const outcomes = answers.map((answer, at) =>
+      Promise.resolve(answer).then(settled, (thrown) => failed(at, thrown))
+    );
+    return Promise.all(outcomes);
+  }
+  const results = new Array<Result<unknown, Fault>>(values.length);
+  for (let at = 0; at < values.length; at++) results[at] = settled(values[at]);
+  return results;
 }

@@ -1,14 +1,14 @@
-import { failure, type Fault, faultOf, ok, type Result, systemFault } from "../result.ts";
+import { failure, faultOf, ok, type Result, systemFault } from "../result.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { MessageContext, Served } from "./context.ts";
 import type { Registration } from "./handle.ts";
 import { logFailure } from "./pipeline.ts";
+import type { Context } from "./types.ts";
 
-/** One handler of an event. */
+/** One handler of an event. What it answers matters only if it is a promise. */
 export interface Hearer {
   readonly registration: Registration;
-  /** Runs it; what it answers matters only if it is a promise or a failure. */
-  readonly hear: (context: MessageContext) => unknown;
+  readonly hear: (body: unknown, context: Context) => unknown;
 }
 
 /** The handlers of one event. */
@@ -21,69 +21,85 @@ export interface Audience extends Served {
 
 /** What one handler of an event failed with. */
 export interface HandlerFailure {
+  /** The handler's name. */
   readonly handler: string;
+  /** The code of its fault. */
   readonly code: string;
+  /** The message of its fault. */
   readonly message: string;
 }
 
 /** Starts all handlers of an event, then waits for those that did not finish at once. */
 export function fanOut(audience: Audience, context: MessageContext): Promise<Result<void>> {
   const { hearers } = audience;
-  let round: Round | undefined;
+  let answers: (Promise<unknown> | undefined)[] | undefined;
   for (let at = 0; at < hearers.length; at++) {
-    const hearer = hearers[at]!;
     let answer: unknown;
     try {
-      answer = hearer.hear(context);
+      answer = hearers[at]!.hear(context.body, context);
     } catch (thrown) {
-      (round ??= new Round(audience)).fail(hearer, faultOf(thrown));
-      continue;
+      answer = Promise.reject(thrown);
     }
-    if (answer !== undefined) (round ??= new Round(audience)).take(hearer, answer);
+    if (answer === undefined) continue;
+    const promise = promiseOf(answer);
+    if (promise === undefined) continue;
+    if (hearers.length === 1) return alone(audience, promise);
+    (answers ??= new Array(hearers.length))[at] = promise;
   }
-  return round === undefined ? audience.done : round.finish();
+  return answers === undefined ? audience.done : together(audience, answers);
 }
 
-/** The handlers of one publish that are not done yet, and those that failed. */
-class Round {
-  readonly #audience: Audience;
-  #waiting = 0;
-  #failures: HandlerFailure[] | undefined;
-  #resolve: ((result: Result<void>) => void) | undefined;
-  readonly #finished = (): void => {
-    if (--this.#waiting === 0) this.#resolve?.(this.#result());
-  };
+function promiseOf(answer: unknown): Promise<unknown> | undefined {
+  if (answer instanceof Promise) return answer;
+  return typeof (answer as PromiseLike<unknown> | null)?.then === "function" ? Promise.resolve(answer) : undefined;
+}
 
-  constructor(audience: Audience) {
-    this.#audience = audience;
-  }
+const DONE: Result<void> = ok(undefined);
+const done = (): Result<void> => DONE;
 
-  take(hearer: Hearer, answer: unknown): void {
-    if (answer instanceof Promise) {
-      this.#waiting++;
-      answer.then(this.#finished, (thrown) => {
-        this.fail(hearer, faultOf(thrown));
-        this.#finished();
+function alone(audience: Audience, answer: Promise<unknown>): Promise<Result<void>> {
+  return answer.then(done, (thrown) => resultOf(audience, [failureOf(audience, 0, thrown)]));
+}
+
+/** Waits for all. Rejections are told apart only once there is one, so that the usual way needs few closures. */
+function together(audience: Audience, answers: (Promise<unknown> | undefined)[]): Promise<Result<void>> {
+  return new Promise((resolve) => {
+    let waiting = 0;
+    let failures: HandlerFailure[] | undefined;
+    const finished = (): void => {
+      if (--waiting === 0) resolve(failures === undefined ? DONE : resultOf(audience, failures));
+    };
+    const failed = (): void => {
+      if (failures === undefined) tell(failures = []);
+      finished();
+    };
+    const tell = (told: HandlerFailure[]): void => {
+      answers.forEach((answer, at) => {
+        waiting++;
+        answer!.then(finished, (thrown) => {
+          told.push(failureOf(audience, at, thrown));
+          finished();
+        });
       });
-    } else if (typeof (answer as PromiseLike<unknown> | null)?.then === "function") {
-      this.take(hearer, Promise.resolve(answer));
+    };
+    for (let at = 0; at < answers.length; at++) {
+      const answer = answers[at];
+      if (answer === undefined) continue;
+      waiting++;
+      answer.then(finished, failed);
     }
-  }
+  });
+}
 
-  fail({ registration }: Hearer, fault: Fault): void {
-    logFailure(registration, fault, this.#audience.runtime);
-    (this.#failures ??= []).push({ handler: registration.name, code: fault.code, message: fault.message });
-  }
+function failureOf({ hearers, runtime }: Audience, at: number, thrown: unknown): HandlerFailure {
+  const { registration } = hearers[at]!;
+  const fault = faultOf(thrown);
+  logFailure(registration, fault, runtime);
+  return { handler: registration.name, code: fault.code, message: fault.message };
+}
 
-  finish(): Promise<Result<void>> {
-    if (this.#waiting > 0) return new Promise((resolve) => this.#resolve = resolve);
-    return this.#failures === undefined ? this.#audience.done : Promise.resolve(this.#result());
-  }
-
-  #result(): Result<void> {
-    const { contract, hearers } = this.#audience;
-    if (this.#failures === undefined || contract.kind === "event") return ok(undefined);
-    const message = `${this.#failures.length} of ${hearers.length} handlers of "${contract.type}" failed`;
-    return failure(systemFault("INTERNAL", message, { failures: this.#failures }));
-  }
+function resultOf({ contract, hearers }: Audience, failures: readonly HandlerFailure[]): Result<void> {
+  if (contract.kind === "event") return DONE;
+  const message = `${failures.length} of ${hearers.length} handlers of "${contract.type}" failed`;
+  return failure(systemFault("INTERNAL", message, { failures }));
 }

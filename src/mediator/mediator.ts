@@ -13,13 +13,13 @@ import type { Contract } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import { systemRuntime } from "../ports/system_runtime.ts";
-import { publishEach, sendEach } from "./batch.ts";
+import { CONCURRENCY, publishEach, sendEach, settleAll } from "./batch.ts";
 import type { Behavior } from "./behavior.ts";
 import { type Host, MessageContext, Origin, type Served } from "./context.ts";
 import { type Audience, fanOut, type Hearer } from "./fan_out.ts";
 import { broken, flow } from "./flow.ts";
-import { flatten, type Module } from "./handle.ts";
-import { hearerOf, pipelineOf } from "./pipeline.ts";
+import { flatten, type Module, type Registration } from "./handle.ts";
+import { failureOf, hearerOf, isBare, pipelineOf, settled } from "./pipeline.ts";
 import { supervise } from "./supervise.ts";
 import type { BatchOptions, Dispatcher, Results, SendOptions, Step } from "./types.ts";
 
@@ -64,6 +64,9 @@ export function createMediator(options: MediatorOptions): Mediator {
 interface Answerer extends Served {
   readonly step: Step;
   readonly timeout: number | undefined;
+  /** The handler itself, where nothing stands before it. */
+  readonly bare: Registration["handler"] | undefined;
+  readonly failed: (thrown: unknown) => Result<unknown, Fault>;
 }
 
 /** The mediator behind the interface; the cluster room knows it by this name. */
@@ -93,7 +96,9 @@ export class Engine implements Mediator, Host {
       } else {
         const step = pipelineOf(registration, behaviors, this.runtime);
         const map = contract.kind === "stream" ? this.#streams : this.#answerers;
-        map.set(contract.type, { contract, host: this, step, timeout: contract.timeout });
+        const { timeout } = contract;
+        const bare = timeout === undefined && isBare(registration, behaviors) ? registration.handler : undefined;
+        map.set(contract.type, { contract, host: this, step, timeout, bare, failed: failureOf(registration, this.runtime) });
       }
     }
     for (const [type, those] of hearers) {
@@ -127,11 +132,21 @@ export class Engine implements Mediator, Host {
   }
 
   sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>> {
-    return sendEach((message) => this.dispatch(message, Origin.of(this, options)), messages, options);
+    const bare = options === undefined && messages.length <= CONCURRENCY &&
+      messages.every((message) => this.#answerers.get(message.type)?.bare !== undefined);
+    if (!bare) {
+      return sendEach((message) => this.dispatch(message, Origin.of(this, options)), messages, options);
+    }
+    const answers = new Array<unknown>(messages.length);
+    for (let at = 0; at < answers.length; at++) answers[at] = this.#start(messages[at]!);
+    const failed = (at: number, thrown: unknown) => this.#answerers.get(messages[at]!.type)!.failed(thrown);
+    return settleAll(answers, settled, failed) as Promise<unknown> as Promise<Results<M>>;
   }
 
   publish(event: Publishable, options?: SendOptions): Promise<Result<void>> {
-    return this.tell(event, Origin.of(this, options));
+    const audience = options === undefined ? this.#audiences.get(event.type) : undefined;
+    if (audience === undefined) return this.tell(event, Origin.of(this, options));
+    return fanOut(audience, new MessageContext(audience, event.body, undefined));
   }
 
   publishAll(events: readonly Publishable[], options?: BatchOptions): Promise<Result<void>[]> {
@@ -183,6 +198,16 @@ export class Engine implements Mediator, Host {
     this.#closed = true;
     for (const map of [this.#answerers, this.#streams, this.#audiences]) map.clear();
     return Promise.resolve();
+  }
+
+  /** What a bare handler answers, as it is. */
+  #start(message: Message): unknown {
+    const answerer = this.#answerers.get(message.type)!;
+    try {
+      return answerer.bare!(message.body, new MessageContext(answerer, message.body, undefined));
+    } catch (thrown) {
+      return answerer.failed(thrown);
+    }
   }
 
   #deadline(answerer: Answerer, origin: Origin | undefined): number {

@@ -4,8 +4,13 @@ import type { Runtime } from "../ports/runtime.ts";
 import { type Behavior, compose } from "./behavior.ts";
 import type { MessageContext } from "./context.ts";
 import type { Registration } from "./handle.ts";
-import type { Step } from "./types.ts";
+import type { Context, Step } from "./types.ts";
 import { checkInput } from "./validate.ts";
+
+/** Whether nothing stands between a message and its handler. */
+export function isBare({ contract, behaviors: own }: Registration, behaviors: readonly Behavior[]): boolean {
+  return behaviors.length + own.length === 0 && isTrusted(contract.input);
+}
 
 /** Everything between a message and its handler, put together once: behaviors, check of the body, handler. */
 export function pipelineOf(
@@ -25,13 +30,10 @@ export function hearerOf(
   registration: Registration,
   behaviors: readonly Behavior[],
   runtime: Runtime,
-): (context: MessageContext) => unknown {
-  const { contract, handler } = registration;
-  if (behaviors.length + registration.behaviors.length === 0 && isTrusted(contract.input)) {
-    return (context) => handler(context.body, context);
-  }
+): (body: unknown, context: Context) => unknown {
+  if (isBare(registration, behaviors)) return registration.handler;
   const step = pipelineOf(registration, behaviors, runtime);
-  return (context) => step(context.fork()).then(unwrap);
+  return (_body, context) => step((context as MessageContext).fork()).then(unwrap);
 }
 
 /** Calls the handler and makes a result of whatever comes of it. */
@@ -62,13 +64,13 @@ function neverRejecting(step: Step, failed: (thrown: unknown) => Result<unknown,
 }
 
 /** Makes a result of what a handler returned. */
-function settled(value: unknown): Result<unknown, Fault> {
+export function settled(value: unknown): Result<unknown, Fault> {
   if (!isResult(value)) return ok(value);
   return value.ok ? value : failure(outward(value.error));
 }
 
 /** Makes a failure of what a handler threw, and tells the log, since the cause goes no further. */
-function failureOf(
+export function failureOf(
   registration: Registration,
   runtime: Runtime,
 ): (thrown: unknown) => Result<unknown, Fault> {

@@ -94,7 +94,11 @@ export async function errorOf(exchange: Promise<void>): Promise<CatgaError> {
 }
 
 /** The frames of an exchange. */
-export async function framesOf(transport: Transport, to: Peer, frame: string | Uint8Array): Promise<unknown[]> {
+export async function framesOf(
+  transport: Transport,
+  to: Peer,
+  frame: string | Uint8Array,
+): Promise<unknown[]> {
   const frames: unknown[] = [];
   await transport.exchange(to, frame, (reply) => void frames.push(reply));
   return frames;

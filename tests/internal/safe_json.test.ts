@@ -44,7 +44,14 @@ describe("safe JSON", () => {
     expect(() => parseJson(text)).toThrow();
   });
 
-  test.each([nested(64), nested(63, `{"a":`, "}"), `{"constructor":"Acme","prototype":{}}`, "null", `"x"`, "0"])(
+  test.each([
+    nested(64),
+    nested(63, `{"a":`, "}"),
+    `{"constructor":"Acme","prototype":{}}`,
+    "null",
+    `"x"`,
+    "0",
+  ])(
     "takes case %#",
     (text) => {
       expect(JSON.stringify(parseJson(text))).toBe(text);

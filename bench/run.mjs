@@ -118,7 +118,7 @@ async function measureRow(name, runtime) {
       );
       try {
         const samples = await measures[row.kind](runtime, name, candidate);
-        const all = figures[candidate] ??= {};
+        const all = (figures[candidate] ??= {});
         for (const [figure, values] of Object.entries(samples)) {
           (all[figure] ??= []).push(...values);
         }
@@ -192,7 +192,9 @@ function chosen(list, all) {
 }
 
 function shuffled(list) {
-  return list.map((each) => [Math.random(), each]).sort(([a], [b]) => a - b)
+  return list
+    .map((each) => [Math.random(), each])
+    .sort(([a], [b]) => a - b)
     .map(([, each]) => each);
 }
 

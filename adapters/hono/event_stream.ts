@@ -8,8 +8,8 @@ export interface EventStreamOptions {
   readonly heartbeat: number;
   /** Writes the failure that ended the answers. */
   readonly fault: (thrown: unknown) => string;
-  /** Called once, when the client has gone. */
-  readonly gone: () => void;
+  /** Called once, when the answers have ended or the client has gone. */
+  readonly ended: () => void;
 }
 
 const BEAT: unique symbol = Symbol("beat");
@@ -18,7 +18,7 @@ const BEAT: unique symbol = Symbol("beat");
 export function eventStream(
   answers: AsyncIterator<unknown>,
   first: Promise<IteratorResult<unknown>>,
-  { clock, heartbeat, fault, gone }: EventStreamOptions,
+  { clock, heartbeat, fault, ended }: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
   const utf8 = new TextEncoder();
   let waiting: Promise<IteratorResult<unknown>> | undefined = first;
@@ -43,13 +43,16 @@ export function eventStream(
       } catch (thrown) {
         void answers.return?.()?.catch(() => {});
         controller.enqueue(utf8.encode(`event: fault\ndata: ${fault(thrown)}\n\n`));
-        return controller.close();
+        controller.close();
+        return ended();
       }
       controller.enqueue(utf8.encode(text ?? "event: end\ndata: null\n\n"));
-      if (text === undefined) controller.close();
+      if (text !== undefined) return;
+      controller.close();
+      ended();
     },
     cancel() {
-      gone();
+      ended();
       void answers.return?.()?.catch(() => {});
     },
   }, { highWaterMark: 0 });

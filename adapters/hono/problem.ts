@@ -66,21 +66,23 @@ export function refusal(status: number, detail: string): Problem {
   return problem(status, status === 404 || status === 405 ? "NO_HANDLER" : "VALIDATION", detail, false);
 }
 
-/** Writes a problem; one whose data cannot be written becomes `SERIALIZATION`. */
+/** Answers with a problem. */
 export function answerProblem(told: Problem, headers: Readonly<Record<string, string>> = {}): Response {
-  const waits: Record<string, string> = told.status === 503 ? { "retry-after": RETRY_AFTER } : {};
-  return new Response(writeProblem(told), {
-    status: told.status,
+  const { status, text } = writeProblem(told);
+  const waits: Record<string, string> = status === 503 ? { "retry-after": RETRY_AFTER } : {};
+  return new Response(text, {
+    status,
     headers: { "content-type": "application/problem+json", ...waits, ...headers },
   });
 }
 
-/** The text of a problem. */
-export function writeProblem(told: Problem): string {
+/** Writes a problem; one whose data cannot be written becomes `SERIALIZATION`. */
+export function writeProblem(told: Problem): { readonly status: number; readonly text: string } {
   try {
-    return JSON.stringify(told);
+    return { status: told.status, text: JSON.stringify(told) };
   } catch {
-    return JSON.stringify(problemOf(systemFault("SERIALIZATION", told.code), undefined));
+    const instead = problemOf(systemFault("SERIALIZATION", told.code), undefined);
+    return { status: instead.status, text: JSON.stringify(instead) };
   }
 }
 

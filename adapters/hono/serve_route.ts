@@ -110,9 +110,12 @@ async function answerStream(
   const status = entry.status ?? 200;
   if (method === "HEAD") return new Response(null, { status, headers: EVENTS });
   const client = new AbortController();
-  const gone = (): void => client.abort();
-  if (signal.aborted) gone();
-  else signal.addEventListener("abort", gone, { once: true });
+  const ended = (): void => {
+    signal.removeEventListener("abort", ended);
+    client.abort();
+  };
+  if (signal.aborted) client.abort();
+  else signal.addEventListener("abort", ended, { once: true });
 
   const options = { signal: client.signal, timeout: entry.timeout, headers };
   const answers = app.stream(message as Streamable, options)[Symbol.asyncIterator]();
@@ -122,9 +125,12 @@ async function answerStream(
   const opened = first.then(() => undefined, (thrown: unknown) => answerProblem(toProblem(thrown)));
   const failed = await Promise.race([opened, opening.promise]);
   stop();
-  const toText = (thrown: unknown): string => writeProblem(toProblem(thrown));
-  if (failed !== undefined) return failed;
-  return new Response(eventStream(answers, first, { clock, heartbeat, fault: toText, gone }), {
+  const toText = (thrown: unknown): string => writeProblem(toProblem(thrown)).text;
+  if (failed !== undefined) {
+    ended();
+    return failed;
+  }
+  return new Response(eventStream(answers, first, { clock, heartbeat, fault: toText, ended }), {
     status,
     headers: EVENTS,
   });

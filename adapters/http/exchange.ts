@@ -1,9 +1,9 @@
-import { readBody } from "../../src/internal/read_body.ts";
-import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
+import { CatgaError, systemFault } from "../../src/result.ts";
 import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import type { ExchangeOptions, Frame, Peer, Reply } from "../../src/ports/transport.ts";
 import { readEndpoint } from "./endpoint.ts";
 import { BYTES_TYPE, FRAMES, LINES, lines, REFUSED, SIZED, sized, TEXT_TYPE, WHOLE } from "./frames.ts";
+import { dropped, failure, readReply } from "./read_reply.ts";
 import { type Keyring, say } from "./signature.ts";
 import { neverReached } from "./unreached.ts";
 
@@ -86,7 +86,7 @@ export function createExchange(
     try {
       const init = { method: "POST", headers, body: frame };
       const answer = await runtime.fetch(target.url, signal === undefined ? init : { ...init, signal });
-      if (answer.status === 200) await read(answer, reply, limit, to);
+      if (answer.status === 200) await readReply(answer, reply, limit, to);
       else if (answer.status !== 204) throw refused(answer, to);
     } catch (error) {
       if (signal?.aborted) throw cancelled(to);
@@ -97,74 +97,6 @@ export function createExchange(
   };
 }
 
-/** What a reply has beyond the port where it is a platform's `Response`. */
-interface WholeReply extends FetchReply {
-  arrayBuffer?(): Promise<ArrayBuffer>;
-}
-
-async function read(answer: WholeReply, reply: Reply, limit: number, to: Peer): Promise<void> {
-  const { headers } = answer;
-  const form = headers.get(FRAMES);
-  const coding = headers.get("content-encoding");
-  if (coding !== null && coding !== "identity") throw dropped(answer, to, "the answer is compressed");
-  if (form === LINES || form === SIZED) return await readStream(answer, form, reply, limit, to);
-  if (form !== WHOLE) throw dropped(answer, to, "what answers there is no node");
-  const length = headers.get("content-length");
-  if (length !== null && !(Number(length) <= limit)) {
-    throw dropped(answer, to, "the answer is over the limit");
-  }
-  const text = headers.get("content-type")?.startsWith(TEXT_TYPE) === true;
-  let frame: Frame;
-  if (length === null || (!text && answer.arrayBuffer === undefined)) {
-    const bytes = await readBody(answer.body, limit);
-    if (bytes === undefined) throw failure("TRANSPORT", to, "the answer is over the limit");
-    frame = text ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
-  } else {
-    frame = text ? await answer.text() : new Uint8Array(await answer.arrayBuffer!());
-  }
-  const wait = reply(frame);
-  if (wait !== undefined) await wait;
-}
-
-async function readStream(
-  answer: FetchReply,
-  form: string,
-  reply: Reply,
-  limit: number,
-  to: Peer,
-): Promise<void> {
-  const parse = (form === LINES ? lines : sized).parser(limit);
-  const parts = answer.body?.[Symbol.asyncIterator]();
-  let whole = false;
-  try {
-    for (
-      let part = await parts?.next();
-      part !== undefined && part.done !== true;
-      part = await parts!.next()
-    ) {
-      const { frames, end } = parse(part.value);
-      for (const frame of frames) {
-        const wait = reply(frame);
-        if (wait !== undefined) await wait;
-      }
-      whole = end === "done";
-      if (whole) return;
-      if (end === "failed") throw failure("TRANSPORT", to, "its receiver failed while it answered");
-      if (end === "malformed") throw failure("TRANSPORT", to, "its answer is malformed or over the limit");
-    }
-  } finally {
-    // Reading to the very end keeps the connection for the next exchange; anything else gives it up.
-    if (whole) void readOut(parts!).catch(() => {});
-    else void parts?.return?.().catch(() => {});
-  }
-  throw failure("TRANSPORT", to, "its answer ended early");
-}
-
-async function readOut(parts: AsyncIterator<Uint8Array>): Promise<void> {
-  const { done } = await parts.next();
-  if (done !== true) await parts.return?.();
-}
-
 function refused(answer: FetchReply, to: Peer): CatgaError {
   const { status } = answer;
   const untaken = UNTAKEN.includes(status) || (status === 503 && answer.headers.get(FRAMES) === REFUSED);
@@ -172,21 +104,8 @@ function refused(answer: FetchReply, to: Peer): CatgaError {
   return dropped(answer, to, `it answered ${status}${advice}`, untaken ? "UNAVAILABLE" : "TRANSPORT");
 }
 
-/** Gives up on an answer, and gives its connection back. */
-function dropped(answer: FetchReply, to: Peer, why: string, code: SystemCode = "TRANSPORT"): CatgaError {
-  const gone = answer.body?.[Symbol.asyncIterator]().return?.();
-  if (gone !== undefined) void gone.then(undefined, () => {});
-  return failure(code, to, why);
-}
-
 function cancelled(to: Peer): CatgaError {
   return new CatgaError(
     systemFault("CANCELLED", `Gave up the exchange with node "${to.id}": its signal aborted`),
-  );
-}
-
-function failure(code: SystemCode, to: Peer, why: string, cause?: unknown): CatgaError {
-  return new CatgaError(
-    systemFault(code, `Cannot reach node "${to.id}" at ${to.endpoint}: ${why}`, undefined, cause),
   );
 }

@@ -1,4 +1,4 @@
-import { TimedReplayGuard } from "../../src/internal/replay_window.ts";
+import { TimedReplayGuard } from "./timed_replays.ts";
 import type { Backend, BackendHost, BackendParts } from "../../src/ports/backend.ts";
 import type { Runtime } from "../../src/ports/runtime.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";

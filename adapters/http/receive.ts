@@ -1,5 +1,5 @@
 import { readBody } from "../../src/internal/read_body.ts";
-import type { TimedReplayGuard } from "../../src/internal/replay_window.ts";
+import type { TimedReplayGuard } from "./timed_replays.ts";
 import type { Runtime } from "../../src/ports/runtime.ts";
 import type { Receiver } from "../../src/ports/transport.ts";
 import { Answer } from "./answer.ts";

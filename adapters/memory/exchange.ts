@@ -62,12 +62,16 @@ export class Exchange implements ExchangeOptions {
   #answer(frame: Frame): Promise<void> {
     if (this.#over) return Promise.resolve();
     if (this.#waiting >= BACKLOG) {
-      this.fail(systemFault("TRANSPORT", `"${this.#to.id}" sent ${BACKLOG} replies without waiting for the caller`));
+      this.fail(
+        systemFault("TRANSPORT", `"${this.#to.id}" sent ${BACKLOG} replies without waiting for the caller`),
+      );
       return Promise.resolve();
     }
     this.#waiting++;
     return this.#last = this.#last.then(() => this.#hand(frame)).then(undefined, (thrown) => {
-      this.fail(systemFault("TRANSPORT", `A reply of "${this.#to.id}" could not be taken`, undefined, thrown));
+      this.fail(
+        systemFault("TRANSPORT", `A reply of "${this.#to.id}" could not be taken`, undefined, thrown),
+      );
     });
   }
 
@@ -75,7 +79,12 @@ export class Exchange implements ExchangeOptions {
     this.#waiting--;
     const taken = this.#over ? undefined : this.#reply(frame);
     // A caller that went away while it took its time must not keep the receiver waiting.
-    if (taken !== undefined) return Promise.race([taken, new Promise<void>((resolve) => this.#release = resolve)]);
+    if (taken !== undefined) {
+      return Promise.race([
+        taken,
+        new Promise<void>((resolve) => this.#release = resolve),
+      ]);
+    }
   }
 
   #refused(thrown: unknown): void {

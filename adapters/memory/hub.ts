@@ -31,13 +31,17 @@ export class MemoryHub {
 
   /** All nodes but one. */
   others(self: Peer): readonly Peer[] {
-    return [...this.#seats.values()].map((seat) => seat.peer).filter((peer) => peer.endpoint !== self.endpoint);
+    return [...this.#seats.values()].map((seat) => seat.peer).filter((peer) =>
+      peer.endpoint !== self.endpoint
+    );
   }
 
   /** Hands the frames for a node to a receiver. Throws `CONFLICT` when the endpoint is taken. */
   sit(peer: Peer, receiver: Receiver): Seat {
     const refused = this.refusal(peer);
-    if (refused !== undefined) throw new CatgaError(systemFault("CONFLICT", `Cannot serve "${peer.id}": ${refused}`));
+    if (refused !== undefined) {
+      throw new CatgaError(systemFault("CONFLICT", `Cannot serve "${peer.id}": ${refused}`));
+    }
     const seat: Seat = { peer, receiver, answering: new Set() };
     this.#seats.set(peer.endpoint, seat);
     return seat;

@@ -26,6 +26,8 @@ export function memory(): Backend {
 
 function openOn(hub: MemoryHub, { self }: BackendHost): BackendParts {
   const refused = hub.refusal(self);
-  if (refused !== undefined) throw new CatgaError(systemFault("CONFLICT", `Cannot open "${self.id}": ${refused}`));
+  if (refused !== undefined) {
+    throw new CatgaError(systemFault("CONFLICT", `Cannot open "${self.id}": ${refused}`));
+  }
   return { transport: new MemoryTransport(hub, self), seeds: () => hub.others(self) };
 }

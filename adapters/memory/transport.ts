@@ -71,7 +71,9 @@ export class MemoryTransport implements Transport {
   }
 
   #closedError(what: string): CatgaError {
-    return new CatgaError(systemFault("UNAVAILABLE", `${what}: the transport of "${this.#self.id}" is closed`));
+    return new CatgaError(
+      systemFault("UNAVAILABLE", `${what}: the transport of "${this.#self.id}" is closed`),
+    );
   }
 }
 

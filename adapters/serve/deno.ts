@@ -13,7 +13,6 @@ export interface DenoLike {
     options: {
       readonly port: number;
       readonly hostname: string;
-      readonly signal: AbortSignal;
       readonly onListen: () => void;
       readonly onError: (error: unknown) => Response;
     },
@@ -21,24 +20,37 @@ export interface DenoLike {
   ): DenoServer;
 }
 
-/** Listens by `Deno.serve`. */
+const LAST = 200;
+
+/**
+ * Listens by `Deno.serve`. Once it shuts down it cannot be made to drop connections: requests that outlast the grace
+ * are answered 503 in their handlers' place, and a stream that is still being sent is left to its client.
+ */
 export function denoListen(deno: DenoLike): Listen {
-  return (handler, { port, hostname, failed }) =>
+  return (handler, { port, hostname, failed, sleep }) =>
     new Promise((resolve) => {
-      const abort = new AbortController();
-      const server = deno.serve(
-        { port, hostname, signal: abort.signal, onListen: () => {}, onError: failed },
-        // One argument, so that a handler cannot grow to depend on this runtime's second.
-        (request) => handler(request),
-      );
-      let finished = false;
-      void server.finished.then(() => finished = true, () => finished = true);
+      const waiting = new Set<(response: Response) => void>();
+      const server = deno.serve({ port, hostname, onListen: () => {}, onError: failed }, (request) => {
+        const response = handler(request);
+        if (!(response instanceof Promise)) return response;
+        return new Promise((resolve, reject) => {
+          waiting.add(resolve);
+          response.then((response) => {
+            waiting.delete(resolve);
+            resolve(response);
+          }, (error) => {
+            waiting.delete(resolve);
+            reject(error);
+          });
+        });
+      });
       resolve({
         port: server.addr.port,
         drain: () => server.shutdown(),
         close: () => {
-          if (!finished) abort.abort();
-          return server.finished;
+          const headers = { connection: "close" };
+          for (const answer of waiting) answer(new Response(null, { status: 503, headers }));
+          return Promise.race([server.finished, sleep(LAST)]);
         },
       });
     });

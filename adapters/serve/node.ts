@@ -58,7 +58,8 @@ async function load(): Promise<NodeServerPackage> {
   try {
     return await import("@hono/node-server") as unknown as NodeServerPackage;
   } catch (cause) {
-    const message = "Cannot serve on Node: the package @hono/node-server is missing. Add it with npm install";
+    const message =
+      "Cannot serve on Node without the package @hono/node-server. Add it: npm install @hono/node-server";
     throw new CatgaError(systemFault("INTERNAL", message, undefined, cause));
   }
 }

@@ -1,3 +1,4 @@
+import { sendOnce } from "../../src/internal/send_once.ts";
 import type { FetchInit, FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import { systemRuntime, type SystemRuntimeOptions } from "../../src/ports/system_runtime.ts";
 import { nodeClient } from "./node_client.ts";
@@ -8,23 +9,24 @@ type Fetch = (url: string, init: FetchInit) => Promise<FetchReply>;
 
 /**
  * The runtime for a server process: the same as `systemRuntime` on every platform, made faster and safer by what
- * processes have. Cryptography answers at once (`node:crypto`); requests go out by `fetch` on Bun, by a client that
- * never sends one twice on Deno, and on Node by the package `undici`, or by Node's own client where it is missing.
+ * processes have. Cryptography answers at once (`node:crypto`); requests go out by `fetch` on Bun, by `fetch` kept from
+ * sending one twice on Deno, and on Node by the package `undici`, or by Node's own client where it is missing.
  */
 export function processRuntime(options: SystemRuntimeOptions = {}): Runtime {
   const system = systemRuntime(options);
   return {
     ...system,
     crypto: syncSigner() ?? system.crypto,
-    fetch: options.fetch ?? clientHere() ?? system.fetch,
+    fetch: options.fetch ?? clientHere(system.fetch),
   };
 }
 
-function clientHere(): Fetch | undefined {
+function clientHere(platform: Fetch): Fetch {
   const here = globalThis as { readonly Bun?: unknown; readonly Deno?: unknown };
-  if (here.Bun !== undefined) return undefined;
-  const node = nodeClient();
-  return here.Deno !== undefined || node === undefined ? node : preferUndici(node);
+  if (here.Deno !== undefined) return preferUndici(sendOnce(platform));
+  // Not on Deno: its copy of Node's client sends a request again that was destroyed on a kept connection.
+  const node = here.Bun === undefined ? nodeClient() : undefined;
+  return node === undefined ? platform : preferUndici(node);
 }
 
 /** Looks for undici at the first request; until it is there and where it is not, `otherwise` sends. */

@@ -38,7 +38,9 @@ export interface StopOptions {
 export interface Server extends AsyncDisposable {
   /** Such as `http://127.0.0.1:5001`, without a slash at its end. */
   readonly url: string;
+  /** The port it listens on, also where 0 was asked for. */
   readonly port: number;
+  /** The address it listens on. */
   readonly hostname: string;
   /**
    * Stops accepting, lets the requests in flight finish, closes. Answers given meanwhile carry `connection: close`.

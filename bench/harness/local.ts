@@ -21,7 +21,7 @@ const options: Options = {
   samples: 5,
   ...JSON.parse(json),
 };
-const { candidates } = await import(`../rows/${row}.ts`) as {
+const { candidates } = (await import(`../rows/${row}.ts`)) as {
   candidates: Candidates;
 };
 const make = candidates[name];
@@ -76,7 +76,7 @@ async function warmUp(
     const now = performance.now();
     const ms = now - start;
     if (now >= end && ms >= options.sample / 4) {
-      return Math.max(1, Math.round(rounds * options.sample / ms));
+      return Math.max(1, Math.round((rounds * options.sample) / ms));
     }
     if (ms < options.sample / 2) rounds *= 2;
   }

@@ -19,7 +19,7 @@ export function serveText(
     const server = createServer((request, response) => {
       let text = "";
       request.setEncoding("utf8");
-      request.on("data", (part) => text += part);
+      request.on("data", (part) => (text += part));
       request.on("end", async () => {
         const body = await answer(text);
         response.writeHead(200, { "content-length": Buffer.byteLength(body) });

@@ -64,26 +64,31 @@ export function wantOf({ want }, runtime) {
 /** The peer that comes closest to what is ours: `{ text, met }`, or undefined where none was measured. */
 export function closest(row, comparisons, data, runtime) {
   const rate = row.kind === "remote";
-  const results = comparisons.flatMap((comparison) => {
-    const result = compared(row, comparison, data, runtime);
-    return result === undefined
-      ? []
-      : [{ ...result, other: comparison.other.replace(/ \(\d+\)$/, "") }];
-  }).sort((a, b) => rate ? a.first - b.first : b.first - a.first);
+  const results = comparisons
+    .flatMap((comparison) => {
+      const result = compared(row, comparison, data, runtime);
+      return result === undefined
+        ? []
+        : [{ ...result, other: comparison.other.replace(/ \(\d+\)$/, "") }];
+    })
+    .sort((a, b) => (rate ? a.first - b.first : b.first - a.first));
   const [first] = results;
-  return first &&
+  return (
+    first &&
     {
       text: `${short(first.first)} ${first.other}`,
       met: rate ? first.first > 1 : first.first < 1,
-    };
+    }
+  );
 }
 
 /** A candidate's figure; of a group the better one. */
 export function figureOf(row, data, name, figure, pick, rate = false) {
   const members = row.groups?.[name] ?? [name];
-  const values = members.map((each) => data?.figures?.[each]?.[figure]).filter((
-    each,
-  ) => each !== undefined).map(pick);
+  const values = members
+    .map((each) => data?.figures?.[each]?.[figure])
+    .filter((each) => each !== undefined)
+    .map(pick);
   if (values.length === 0) return undefined;
   return rate ? Math.max(...values) : Math.min(...values);
 }

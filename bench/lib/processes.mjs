@@ -56,7 +56,7 @@ export async function run(
 ) {
   const child = launch(runtime, args, nodeFlags);
   let text = "";
-  child.stdout.on("data", (data) => text += data);
+  child.stdout.on("data", (data) => (text += data));
   const timer = setTimeout(() => child.kill("SIGKILL"), limit);
   const code = await new Promise((resolve) => child.once("close", resolve));
   clearTimeout(timer);
@@ -83,7 +83,7 @@ export async function stop(child) {
 export async function freePorts() {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 20_000);
-    if (await free(port) && await free(port + 1)) return port;
+    if ((await free(port)) && (await free(port + 1))) return port;
   }
 }
 
@@ -106,9 +106,11 @@ function launch(runtime, args, nodeFlags = []) {
     stdio: ["ignore", "pipe", "pipe"],
   });
   child.errors = "";
-  child.stderr.on("data", (data) => child.errors += data);
+  child.stderr.on("data", (data) => (child.errors += data));
   try {
     setPriority(child.pid, -10);
-  } catch { /* not root: as everyone else */ }
+  } catch {
+    /* not root: as everyone else */
+  }
   return child;
 }

@@ -16,14 +16,16 @@ const RUNTIMES = ["bun", "deno", "node"];
 const TITLES = { bun: "Bun", deno: "Deno", node: "Node" };
 
 export function report(out) {
-  const sections = Object.entries(rows).map(([name, row]) => {
-    const data = Object.fromEntries(
-      RUNTIMES.map((runtime) => [runtime, load(out, name, runtime)]),
+  const sections = Object.entries(rows)
+    .map(([name, row]) => {
+      const data = Object.fromEntries(
+        RUNTIMES.map((runtime) => [runtime, load(out, name, runtime)]),
+      );
+      return { name, row, data };
+    })
+    .filter(({ data }) =>
+      RUNTIMES.some((runtime) => data[runtime] !== undefined)
     );
-    return { name, row, data };
-  }).filter(({ data }) =>
-    RUNTIMES.some((runtime) => data[runtime] !== undefined)
-  );
   return [head(sections), verdicts(sections), ...sections.map(section)].join(
     "\n\n",
   ) + "\n";
@@ -36,18 +38,23 @@ function head(sections) {
     );
     return version === undefined ? [] : [`${TITLES[runtime]} ${version}`];
   });
-  const dates = sections.flatMap(({ data }) =>
-    RUNTIMES.map((runtime) => data[runtime]?.date)
-  ).filter(Boolean).sort();
+  const dates = sections
+    .flatMap(({ data }) => RUNTIMES.map((runtime) => data[runtime]?.date))
+    .filter(Boolean)
+    .sort();
   return `# Benchmark results
 
 Written by \`npm run bench\`, ${dates[0]} to ${
-    dates.at(-1)
+    dates.at(
+      -1,
+    )
   } UTC. Ratios are what counts: both sides were measured in
 the same run. Absolute figures only show the scale.
 
 - Machine: ${cpus().length} x ${cpus()[0]?.model.trim()}, ${
-    Math.round(totalmem() / 2 ** 30)
+    Math.round(
+      totalmem() / 2 ** 30,
+    )
   } GiB, ${type()} ${release()}, shared with other work.
 - Runtimes: ${
     versions.join(", ")
@@ -85,20 +92,22 @@ ${lines.join("\n")}`;
 
 function rowVerdicts(row, data) {
   const title = row.title.split(", ")[0];
-  const verdicts = row.compare.filter(wants).map((comparison) => ({
-    what: `${title}: ${label(comparison)}`,
-    wanted: wish(row, comparison),
-    results: RUNTIMES.map((runtime) =>
-      compared(row, comparison, data[runtime], runtime)
-    ),
-  }));
+  const verdicts = row.compare
+    .filter(wants)
+    .map((comparison) => ({
+      what: `${title}: ${label(comparison)}`,
+      wanted: wish(row, comparison),
+      results: RUNTIMES.map((runtime) =>
+        compared(row, comparison, data[runtime], runtime)
+      ),
+    }));
   const groups = new Map();
   for (const comparison of row.compare.filter(({ peer }) => peer)) {
     const { ours, level } = comparison;
     const key = `${ours} / closest peer${
       level === undefined ? "" : `, ${level} in flight`
     }`;
-    groups.set(key, [...groups.get(key) ?? [], comparison]);
+    groups.set(key, [...(groups.get(key) ?? []), comparison]);
   }
   for (const [key, peers] of groups) {
     const results = RUNTIMES.map((runtime) =>
@@ -136,8 +145,11 @@ function section({ row, data }) {
     RUNTIMES.flatMap((runtime) => data[runtime]?.date ?? []),
   );
   const failed = RUNTIMES.flatMap((runtime) =>
-    Object.entries(data[runtime]?.errors ?? {}).map(([name, error]) =>
-      `- Not measured on ${TITLES[runtime]}: ${name} (${error.split("\n")[0]})`
+    Object.entries(data[runtime]?.errors ?? {}).map(
+      ([name, error]) =>
+        `- Not measured on ${TITLES[runtime]}: ${name} (${
+          error.split("\n")[0]
+        })`,
     )
   );
   const notes = [
@@ -149,14 +161,14 @@ function section({ row, data }) {
 }
 
 function ratioTable(row, data) {
-  const lines = row.compare.filter(({ wantAbsolute }) =>
-    wantAbsolute === undefined
-  ).map((comparison) => {
-    const cells = RUNTIMES.map((runtime) =>
-      compared(row, comparison, data[runtime], runtime)?.text ?? ""
-    );
-    return `| ${label(comparison)} | ${cells.join(" | ")} |`;
-  });
+  const lines = row.compare
+    .filter(({ wantAbsolute }) => wantAbsolute === undefined)
+    .map((comparison) => {
+      const cells = RUNTIMES.map((runtime) =>
+        compared(row, comparison, data[runtime], runtime)?.text ?? ""
+      );
+      return `| ${label(comparison)} | ${cells.join(" | ")} |`;
+    });
   return `| ${meaning(row)} | Bun | Deno | Node |\n|---|---|---|---|\n${
     lines.join("\n")
   }`;
@@ -179,9 +191,7 @@ function scaleTable(row, data) {
       ],
       ["mb", "MB resident", (values) => short(median(values))],
     ],
-    remote: (row.levels ?? []).map((
-      level,
-    ) => [
+    remote: (row.levels ?? []).map((level) => [
       level,
       `${level} in flight: calls/s, p50/p99 ms, client+server CPU µs`,
     ]),
@@ -201,7 +211,9 @@ function scaleTable(row, data) {
   const titles = columns.map((runtime) => TITLES[runtime]).join(" | ");
   const rule = columns.map(() => "---").join("|");
   return `<details><summary>Scale</summary>\n\n| | | ${titles} |\n|---|---|${rule}|\n${
-    lines.join("\n")
+    lines.join(
+      "\n",
+    )
   }\n\n</details>`;
 }
 

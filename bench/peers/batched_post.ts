@@ -32,14 +32,16 @@ export async function connect(port: number): Promise<AskFor> {
     const batch = waiting;
     waiting = [];
     if (batch.length === 0) return;
-    post(JSON.stringify(batch.map(({ order }) => order))).then((text) => {
-      const receipts = JSON.parse(text) as Receipt[];
-      for (let at = 0; at < batch.length; at++) {
-        batch[at]!.resolve(receipts[at]!);
-      }
-    }).catch((error) => {
-      for (const { reject } of batch) reject(error);
-    });
+    post(JSON.stringify(batch.map(({ order }) => order)))
+      .then((text) => {
+        const receipts = JSON.parse(text) as Receipt[];
+        for (let at = 0; at < batch.length; at++) {
+          batch[at]!.resolve(receipts[at]!);
+        }
+      })
+      .catch((error) => {
+        for (const { reject } of batch) reject(error);
+      });
   };
   return (order) =>
     new Promise((resolve, reject) => {

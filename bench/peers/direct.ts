@@ -68,10 +68,12 @@ export function tell(listeners: number): Candidate {
   let heard = 0;
   const listen = async (body: Ping): Promise<void> =>
     void (heard += body.a > -1 ? 1 : 0);
-  const audience = new Map([[
-    "pinged",
-    Array.from({ length: listeners }, () => (body: Ping) => listen(body)),
-  ]]);
+  const audience = new Map([
+    [
+      "pinged",
+      Array.from({ length: listeners }, () => (body: Ping) => listen(body)),
+    ],
+  ]);
   const publish = async (name: string, body: Ping): Promise<void> => {
     const started: Promise<void>[] = [];
     for (const hear of audience.get(name)!) started.push(hear(body));
@@ -87,10 +89,12 @@ export function tell(listeners: number): Candidate {
 export function shout(listeners: number): Candidate {
   let heard = 0;
   const listen = (body: Ping): void => void (heard += body.a > -1 ? 1 : 0);
-  const audience = new Map([[
-    "pinged",
-    Array.from({ length: listeners }, () => (body: Ping) => listen(body)),
-  ]]);
+  const audience = new Map([
+    [
+      "pinged",
+      Array.from({ length: listeners }, () => (body: Ping) => listen(body)),
+    ],
+  ]);
   const publish = (name: string, body: Ping): void => {
     for (const hear of audience.get(name)!) hear(body);
   };

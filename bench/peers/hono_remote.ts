@@ -27,7 +27,7 @@ export function connect(port: number): AskFor {
       headers,
       body: JSON.stringify(order),
     });
-    return await response.json() as Receipt;
+    return (await response.json()) as Receipt;
   };
 }
 
@@ -43,6 +43,6 @@ export async function connectPool(port: number): Promise<AskFor> {
       headers,
       body,
     });
-    return await response.body.json() as Receipt;
+    return (await response.body.json()) as Receipt;
   };
 }

@@ -27,8 +27,10 @@ export async function serve(port: number): Promise<void> {
     const handler = new NodeHandler(router, { plugins });
     createServer((request, response) =>
       void handler.handle(request, response, { context: {} })
-    )
-      .listen(port, "127.0.0.1");
+    ).listen(
+      port,
+      "127.0.0.1",
+    );
   }
 }
 

@@ -6,9 +6,9 @@ type Make = (listeners: number) => Candidate | Promise<Candidate>;
 const makers: Readonly<Record<string, Make>> = {
   "all started, then awaited": async (k) =>
     (await import("../peers/direct.ts")).tell(k),
-  "catga": async (k) => (await import("../peers/catga.ts")).publish(k),
+  catga: async (k) => (await import("../peers/catga.ts")).publish(k),
   "@nestjs/cqrs": async (k) => (await import("../peers/nest.ts")).publish(k),
-  "moleculer": async (k) => (await import("../peers/moleculer.ts")).publish(k),
+  moleculer: async (k) => (await import("../peers/moleculer.ts")).publish(k),
   "mediatr-ts": async (k) => (await import("../peers/mediatr.ts")).publish(k),
   "Map and loop, not awaited": async (k) =>
     (await import("../peers/direct.ts")).shout(k),

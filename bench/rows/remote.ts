@@ -5,7 +5,7 @@ const hono = () => import("../peers/hono_remote.ts");
 const orpc = () => import("../peers/orpc_remote.ts");
 
 export const remotes: Readonly<Record<string, () => Promise<Remote>>> = {
-  "catga": () => import("../peers/catga_remote.ts").then(({ plain }) => plain),
+  catga: () => import("../peers/catga_remote.ts").then(({ plain }) => plain),
   "catga, signed": () =>
     import("../peers/catga_remote.ts").then(({ signed }) => signed),
   "limit: 64 in one POST": () => import("../peers/batched_post.ts"),
@@ -14,7 +14,7 @@ export const remotes: Readonly<Record<string, () => Promise<Remote>>> = {
     hono().then(({ serve, connectPool }) => ({ serve, connect: connectPool })),
   "moleculer, TCP": () => import("../peers/moleculer_remote.ts"),
   "@nestjs/microservices, TCP": () => import("../peers/nest_remote.ts"),
-  "oRPC": orpc,
+  oRPC: orpc,
   "oRPC, batch plugins": () =>
     orpc().then(({ serve, connectBatched }) => ({
       serve,

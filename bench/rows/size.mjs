@@ -13,11 +13,11 @@ export const wanted = { ".": 6, [ALL]: 20 };
 const peers = {
   "mediatr-ts":
     `export { Mediator, NotificationData, notificationHandler, RequestData, requestHandler } from "mediatr-ts";`,
-  "Hono": `export { Hono } from "hono";`,
-  "Effect": `import { Context, Effect } from "effect";
+  Hono: `export { Hono } from "hono";`,
+  Effect: `import { Context, Effect } from "effect";
     export default [Effect.runPromiseWith, Effect.sync, Effect.flatMap, Effect.forEach, Context.Service, Context.make];`,
   "oRPC server": `export { createRouterClient, os } from "@orpc/server";`,
-  "moleculer": `export { ServiceBroker } from "moleculer";`,
+  moleculer: `export { ServiceBroker } from "moleculer";`,
   "@nestjs/cqrs + core": `export { CqrsModule } from "@nestjs/cqrs";
     export { NestFactory } from "@nestjs/core"; import "reflect-metadata";`,
 };
@@ -76,7 +76,10 @@ function bundled(bun, source) {
   const { status, stderr } = spawnSync(bun, [
     ...args,
     join(folder, "entry.mjs"),
-  ], { cwd: bench, encoding: "utf8" });
+  ], {
+    cwd: bench,
+    encoding: "utf8",
+  });
   if (status !== 0) {
     return { error: stderr.trim().split("\n").slice(0, 3).join(" ") };
   }

@@ -1,4 +1,5 @@
 import { CatgaError, faultOf } from "../result.ts";
+import type { Clock } from "../ports/runtime.ts";
 import type { Peer } from "../ports/transport.ts";
 import { decodeEnvelope } from "../wire/envelope.ts";
 import { cancelledFault } from "../mediator/supervise.ts";
@@ -7,9 +8,7 @@ import type { Membership } from "./membership.ts";
 import { decodeRecord, encodeRecord } from "./record.ts";
 
 /** What a heart needs of its node. */
-export interface HeartNode {
-  readonly link: Link;
-  readonly membership: Membership;
+export interface Body {
   /** Calls under way, to be told to the others. */
   load(): number;
   seeds(): readonly Peer[];
@@ -19,24 +18,29 @@ export interface HeartNode {
 
 /** Sends heartbeats, takes those of others, and keeps the membership told. */
 export class Heart {
-  readonly #node: HeartNode;
+  readonly #link: Link;
+  readonly #body: Body;
+  readonly #membership: Membership;
+  readonly #clock: Clock;
   readonly #seedIds: Map<string, string> = new Map();
   readonly #probing: Set<string> = new Set();
   #stop: (() => void) | undefined;
   #stopped = false;
   #due = 0;
 
-  constructor(node: HeartNode) {
-    this.#node = node;
+  constructor(link: Link, body: Body) {
+    this.#link = link;
+    this.#body = body;
+    this.#membership = link.membership;
+    this.#clock = link.runtime.clock;
   }
 
   /** Beats once, then again and again. Settles when the first round was answered, refused or out of time. */
   start(): Promise<void> {
-    const { clock, random } = this.#node.link.runtime;
-    const { heartbeat } = this.#node.membership.timing;
-    this.#due = clock.mono();
+    const { heartbeat } = this.#membership.timing;
+    this.#due = this.#clock.mono();
     const first = this.beat();
-    this.#arm(heartbeat * (0.5 + random.u32() / 2 ** 33));
+    this.#arm(heartbeat * (0.5 + this.#link.runtime.random.u32() / 2 ** 33));
     return first;
   }
 
@@ -47,51 +51,47 @@ export class Heart {
 
   /** Tells all nodes and unknown seeds how this one is. Settles when all have answered, refused or kept silent. */
   beat(): Promise<void> {
-    const { membership, link } = this.#node;
-    membership.say({ seq: membership.self.seq + 1, load: this.#node.load() });
-    const peers: Peer[] = membership.records().map(({ id, endpoint }) => ({ id, endpoint }));
+    this.#membership.say({ seq: this.#membership.self.seq + 1, load: this.#body.load() });
+    const peers: Peer[] = this.#membership.records().map(({ id, endpoint }) => ({ id, endpoint }));
     const round = [...peers, ...this.#strangers(peers)].map((peer) => this.#send(peer));
     const all = Promise.all(round).then(() => {});
-    link.runtime.background(all);
+    this.#link.runtime.background(all);
     return all;
   }
 
   /** Takes the items of another node's heartbeat and answers with this one's. */
   take(items: readonly unknown[]): readonly unknown[] {
-    const { membership, link } = this.#node;
     const sender = decodeRecord(items[0]);
-    if (sender === undefined || sender.id === membership.self.id) return this.#items(undefined);
-    const strange = membership.unreachable(sender.id, link.runtime.clock.mono());
+    if (sender === undefined || sender.id === this.#membership.self.id) return this.#items(undefined);
+    const strange = this.#membership.unreachable(sender.id, this.#clock.mono());
     this.#hear(items);
     if (strange && sender.status !== "left") this.#probe(sender);
     return this.#items(sender.id);
   }
 
   #arm(ms: number): void {
-    const { clock } = this.#node.link.runtime;
-    this.#due = clock.mono() + ms;
-    this.#stop = clock.timer(ms, () => this.#tick());
+    this.#due = this.#clock.mono() + ms;
+    this.#stop = this.#clock.timer(ms, () => this.#tick());
   }
 
   #tick(): void {
     if (this.#stopped) return;
-    const { membership, link } = this.#node;
-    const { heartbeat } = membership.timing;
-    const now = link.runtime.clock.mono();
+    const { heartbeat } = this.#membership.timing;
+    const now = this.#clock.mono();
     const late = Math.max(now - this.#due, 0);
-    membership.say({ lag: Math.round(late) });
-    membership.tick(now, late > heartbeat / 2 ? late : 0);
+    this.#membership.say({ lag: Math.round(late) });
+    this.#membership.tick(now, late > heartbeat / 2 ? late : 0);
     this.beat();
     this.#arm(heartbeat);
-    this.#node.changed();
+    this.#body.changed();
   }
 
   /** Seeds that no known node stands for. */
   #strangers(known: readonly Peer[]): readonly Peer[] {
-    const { self } = this.#node.membership;
+    const { self } = this.#membership;
     const endpoints = new Set([self.endpoint, ...known.map((peer) => peer.endpoint)]);
     const ids = new Set([self.id, ...known.map((peer) => peer.id)]);
-    return this.#node.seeds().filter((seed) =>
+    return this.#body.seeds().filter((seed) =>
       !endpoints.has(seed.endpoint) && !ids.has(seed.id) && !ids.has(this.#seedIds.get(seed.endpoint) ?? "")
     );
   }
@@ -100,66 +100,63 @@ export class Heart {
   #probe(peer: Peer): void {
     if (this.#probing.has(peer.id)) return;
     this.#probing.add(peer.id);
-    this.#node.link.runtime.background(this.#send(peer).finally(() => this.#probing.delete(peer.id)));
+    this.#link.runtime.background(this.#send(peer).finally(() => this.#probing.delete(peer.id)));
   }
 
   async #send(peer: Peer): Promise<void> {
-    const { membership, link } = this.#node;
-    const { clock } = link.runtime;
     const limit = new AbortController();
-    const stop = clock.timer(
-      membership.timing.timeout * 0.6,
+    const stop = this.#clock.timer(
+      this.#membership.timing.timeout * 0.6,
       () => limit.abort(new CatgaError(cancelledFault("heartbeat"))),
     );
-    const sentAs = membership.self.incarnation;
+    const sentAs = this.#membership.self.incarnation;
     let answered = false;
     try {
-      const frame = link.encode("beat", link.nextSeq(), this.#items(peer.id));
-      await link.exchange(peer, frame, (reply) => {
+      const frame = this.#link.encode("beat", this.#link.nextSeq(), this.#items(peer.id));
+      await this.#link.exchange(peer, frame, (reply) => {
         answered = true;
-        this.#answer(peer, decodeEnvelope(link.codec, reply).items, sentAs);
+        this.#answer(peer, decodeEnvelope(this.#link.codec, reply).items, sentAs);
       }, { signal: limit.signal });
     } catch (thrown) {
-      if (faultOf(thrown).code === "UNAVAILABLE") membership.contact(peer.id, "refused", clock.mono());
+      if (faultOf(thrown).code === "UNAVAILABLE") {
+        this.#membership.contact(peer.id, "refused", this.#clock.mono());
+      }
     } finally {
       stop();
     }
-    if (answered) this.#node.changed();
+    if (answered) this.#body.changed();
   }
 
   #answer(peer: Peer, items: readonly unknown[], sentAs: number): void {
-    const { membership, link } = this.#node;
     const sender = this.#hear(items);
     if (sender === undefined) return;
     if (peer.id === "*") this.#seedIds.set(peer.endpoint, sender);
-    membership.contact(sender, "answered", link.runtime.clock.mono());
+    this.#membership.contact(sender, "answered", this.#clock.mono());
     const [, , gone] = items;
     // This life was declared dead over there; only a new one is taken back.
-    const { status, incarnation } = membership.self;
+    const { status, incarnation } = this.#membership.self;
     if (typeof gone === "number" && gone >= sentAs && incarnation <= gone && status !== "left") {
-      membership.say({ incarnation: gone + 1, seq: 0 });
+      this.#membership.say({ incarnation: gone + 1, seq: 0 });
       this.beat();
     }
   }
 
   #hear(items: readonly unknown[]): string | undefined {
-    const { membership, link } = this.#node;
-    const now = link.runtime.clock.mono();
-    const wall = link.runtime.clock.wall();
+    const now = this.#clock.mono();
+    const wall = this.#clock.wall();
     const [first, others] = items;
     const sender = decodeRecord(first);
     for (const item of [first, ...(Array.isArray(others) ? others : [])]) {
       const record = decodeRecord(item);
-      if (record !== undefined) membership.hear(record, now, wall);
+      if (record !== undefined) this.#membership.hear(record, now, wall);
     }
-    this.#node.changed();
+    this.#body.changed();
     return sender?.id;
   }
 
   #items(to: string | undefined): readonly unknown[] {
-    const { membership } = this.#node;
-    const gone = to === undefined ? undefined : membership.goneSince(to);
-    const items = [encodeRecord(membership.self), membership.records().map(encodeRecord)];
+    const gone = to === undefined ? undefined : this.#membership.goneSince(to);
+    const items = [encodeRecord(this.#membership.self), this.#membership.records().map(encodeRecord)];
     return gone === undefined ? items : [...items, gone];
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "../ports/runtime.ts";
 import type { ClusterEvent, Member, Status, Timing } from "./types.ts";
 
 /** What a node says of itself, and others pass on. */
@@ -131,8 +132,9 @@ export class Membership {
   }
 
   /** All nodes, this one included, ordered by name. */
-  view(now: number, wall: number): readonly Member[] {
+  view(clock: Pick<Clock, "mono" | "wall">): readonly Member[] {
     if (this.#view !== undefined) return this.#view;
+    const now = clock.mono();
     const { id, endpoint, incarnation, status, contracts, load, lag, tags } = this.self;
     const self = {
       id,
@@ -147,7 +149,7 @@ export class Membership {
       reachable: true,
     };
     const others = [...this.#known.values()].map((known) => this.#memberOf(known, now));
-    return this.#view = [{ ...self, lastSeen: wall }, ...others].sort((a, b) => a.id < b.id ? -1 : 1);
+    return this.#view = [{ ...self, lastSeen: clock.wall() }, ...others].sort((a, b) => a.id < b.id ? -1 : 1);
   }
 
   /** What changed since it was asked last. */

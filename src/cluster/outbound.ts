@@ -1,197 +1,113 @@
-import { CatgaError, failure, type Fault, faultOf, type Result, systemFault } from "../result.ts";
+import { type Fault, faultOf, systemFault } from "../result.ts";
 import { TokenBucket } from "../internal/token_bucket.ts";
 import { createTurn } from "../internal/turn.ts";
 import type { Peer } from "../ports/transport.ts";
-import {
-  decodeEnvelope,
-  decodeReply,
-  encodeMessage,
-  type FrameKind,
-  type WireMessage,
-  type WireReply,
-} from "../wire/envelope.ts";
-import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
-import { type Expiring, watchDeadlines } from "./expiry.ts";
+import { encodeMessage, type FrameKind, type WireMessage } from "../wire/envelope.ts";
 import type { Link } from "./link.ts";
+import { type FrameWay, OpenFrame } from "./open_frame.ts";
+import type { RemoteCall } from "./remote_call.ts";
 
 /** How many calls go into one frame, and how many characters or bytes. */
 const FRAME_CALLS = 256;
 const FRAME_SIZE = 2 ** 21;
 
-/** How many frames to one node may be waiting for their replies. */
+/** How many frames to one node may be waiting for their replies, and how many calls for a frame. */
 const OPEN_FRAMES = 256;
+const CALLS = 65_536;
+
+/** How often calls that wait for a frame are looked over, in ms. */
+const SWEEP = 50;
 
 /** How many event notices may wait for a node. */
 const NOTICES = 10_000;
 
-/** What came of one try of a call. */
-export interface Outcome {
-  readonly result: Result<unknown, Fault>;
-  /** Whether a handler may have been started. */
-  readonly started: boolean;
-  /** Whether a handler answered. */
-  readonly answered: boolean;
-}
-
-/** One try of a call on its way to a node. */
-export class OutboundCall implements Expiring {
-  readonly message: WireMessage;
-  readonly deadline: number;
-  settled: boolean = false;
-  frame: OpenFrame | undefined;
-  /** Called when the call is given up while it is handled in this process. */
-  onCancel: ((fault: Fault) => void) | undefined;
-  readonly #done: (outcome: Outcome) => void;
-
-  constructor(message: WireMessage, deadline: number, done: (outcome: Outcome) => void) {
-    this.message = message;
-    this.deadline = deadline;
-    this.#done = done;
-  }
-
-  settle(result: Result<unknown, Fault>, started: boolean, answered: boolean): void {
-    if (this.settled) return;
-    this.settled = true;
-    this.frame?.left();
-    this.#done({ result, started, answered });
-  }
-
-  fail(fault: Fault, started: boolean): void {
-    this.settle(failure(fault), started, false);
-  }
-
-  expire(): void {
-    this.fail(timeoutFault(this.message.type), this.frame !== undefined);
-  }
-
-  /** Nobody waits for it any longer. */
-  cancel(): void {
-    const { frame } = this;
-    const fault = cancelledFault(this.message.type);
-    this.fail(fault, frame !== undefined);
-    frame?.cancel(this);
-    this.onCancel?.(fault);
-  }
-}
-
-/** A frame that some replies are still missing of. */
-class OpenFrame {
-  readonly seq: number;
-  readonly calls: readonly OutboundCall[];
-  readonly #outbound: Outbound;
-  readonly #abort: AbortController = new AbortController();
-  readonly #unwatch: () => void;
-  #missing: number;
-
-  constructor(outbound: Outbound, seq: number, calls: readonly OutboundCall[]) {
-    this.#outbound = outbound;
-    this.seq = seq;
-    this.calls = calls;
-    this.#missing = calls.length;
-    for (const call of calls) call.frame = this;
-    this.#unwatch = watchDeadlines(outbound.link.runtime.clock, calls);
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  take(reply: WireReply): void {
-    const call = this.calls[reply.index];
-    call?.settle(reply.result, reply.answered, reply.answered);
-  }
-
-  left(): void {
-    if (--this.#missing === 0) this.#unwatch();
-  }
-
-  cancel(call: OutboundCall): void {
-    if (this.#missing === 0) this.#abort.abort(new CatgaError(cancelledFault(call.message.type)));
-    else this.#outbound.giveUp(this.seq, this.calls.indexOf(call));
-  }
-
-  /** The exchange is over; what was not answered by now never will be. */
-  end(fault: Fault | undefined): void {
-    const started = fault?.code !== "UNAVAILABLE";
-    const { id } = this.#outbound.peer;
-    for (const call of this.calls) {
-      if (call.settled) continue;
-      call.fail(
-        fault ??
-          systemFault("TRANSPORT", `"${id}" ended the exchange without an answer; the call may have run`),
-        started,
-      );
-    }
-    this.#unwatch();
-  }
-}
-
 /** The way to one other node. Calls made in the same turn travel in one frame, event notices likewise. */
-export class Outbound {
+export class Outbound implements FrameWay {
   readonly link: Link;
   readonly peer: Peer;
   /** What calls that failed there may cost again: a tenth of all calls, and ten a second. */
   readonly budget: TokenBucket;
   readonly #turn: () => void;
-  #calls: OutboundCall[] = [];
+  #calls: RemoteCall[] = [];
   #notices: WireMessage[] = [];
   #givenUp: [seq: number, index: number][] = [];
-  #open = 0;
+  readonly #open: Set<OpenFrame> = new Set();
+  #sweep: (() => void) | undefined;
 
   constructor(link: Link, peer: Peer) {
     this.link = link;
     this.peer = peer;
     this.budget = new TokenBucket(100, 10, link.runtime.clock.mono());
-    this.#turn = createTurn(
-      () => this.#calls.length + this.#notices.length + this.#givenUp.length,
-      () => this.#flush(),
-    );
+    const size = () => this.#calls.length + this.#notices.length + this.#givenUp.length;
+    this.#turn = createTurn(size, () => this.#flush());
   }
 
-  call(call: OutboundCall): void {
+  /** Sends a call with the others of this turn. */
+  call(call: RemoteCall): void {
+    if (this.#calls.length >= CALLS) {
+      const fault = systemFault(
+        "OVERLOADED",
+        `Cannot send "${call.type}": ${CALLS} calls wait for "${this.peer.id}"`,
+      );
+      return call.settle({ ok: false, error: fault }, false, false);
+    }
     this.#calls.push(call);
     this.#turn();
   }
 
   /** Tells of an event, if there is room. */
   notify(message: WireMessage): void {
-    if (this.#notices.length >= NOTICES) return this.link.dropped(1);
+    if (this.#notices.length >= NOTICES) return void this.link.dropped++;
     this.#notices.push(message);
     this.#turn();
   }
 
-  /** Tells the node that nobody waits for one of its answers. */
+  /** The node is dead: nobody there will answer any more. */
+  lost(): void {
+    const message = `"${this.peer.id}" was declared dead while it had the call, which may have run`;
+    for (const frame of this.#open) frame.lose(systemFault("TRANSPORT", message));
+  }
+
   giveUp(seq: number, index: number): void {
     this.#givenUp.push([seq, index]);
     this.#turn();
   }
 
   #flush(): void {
-    while (this.#calls.length > 0 && this.#open < OPEN_FRAMES) this.#sendCalls(this.#take());
+    while (this.#calls.length > 0 && this.#open.size < OPEN_FRAMES) this.#sendCalls(this.#take());
     while (this.#notices.length > 0) this.#sendNotices(this.#notices.splice(0, FRAME_CALLS));
+    if (this.#calls.length > 0) this.#sweepLater();
     if (this.#givenUp.length > 0) void this.#post("cancel", this.#givenUp.splice(0)).catch(() => {});
   }
 
+  /** Calls that wait for a frame to come back have their deadlines too. */
+  #sweepLater(): void {
+    const { clock } = this.link.runtime;
+    this.#sweep ??= clock.timer(SWEEP, () => {
+      this.#sweep = undefined;
+      const now = clock.mono();
+      for (const call of this.#calls) if (call.deadline <= now) call.expire();
+      this.#turn();
+    });
+  }
+
   /** The next calls for one frame, without those that ended while they waited. */
-  #take(): OutboundCall[] {
+  #take(): RemoteCall[] {
     const whole = this.#calls.length <= FRAME_CALLS;
     const taken = whole ? this.#calls : this.#calls.splice(0, FRAME_CALLS);
     if (whole) this.#calls = [];
-    const now = this.link.runtime.clock.mono();
-    let late = false;
-    for (const call of taken) {
-      if (!call.settled && call.deadline <= now) call.expire();
-      late ||= call.settled;
-    }
-    return late ? taken.filter((call) => !call.settled) : taken;
+    return taken.some((call) => call.done) ? taken.filter((call) => !call.done) : taken;
   }
 
-  #sendCalls(calls: readonly OutboundCall[]): void {
+  #sendCalls(calls: readonly RemoteCall[]): void {
     if (calls.length === 0) return;
-    const now = this.link.runtime.clock.mono();
-    const items = calls.map((call) =>
-      encodeMessage({ ...call.message, remaining: Math.round(call.deadline - now) })
-    );
+    const { clock } = this.link.runtime;
+    const now = clock.mono();
+    const items = new Array<unknown>(calls.length);
+    for (let at = 0; at < calls.length; at++) {
+      const { message, deadline } = calls[at]!;
+      items[at] = encodeMessage(message, Math.max(Math.round(deadline - now), 0));
+    }
     const seq = this.link.nextSeq();
     let body;
     try {
@@ -202,33 +118,29 @@ export class Outbound {
     } catch (thrown) {
       return this.#isolate(calls, thrown);
     }
-    const frame = new OpenFrame(this, seq, calls);
-    this.#open++;
+    const frame = new OpenFrame(this, seq, calls, clock);
+    this.#open.add(frame);
     this.link.runtime.background(
-      this.link.exchange(this.peer, body, (reply) => this.#receive(frame, reply), { signal: frame.signal })
+      this.link.exchange(this.peer, body, (reply) => frame.take(reply), frame)
         .then(() => this.#ended(frame, undefined), (thrown) => this.#ended(frame, faultOf(thrown))),
     );
   }
 
   /** One call that cannot be sent must not take the others with it. */
-  #isolate(calls: readonly OutboundCall[], thrown: unknown): void {
+  #isolate(calls: readonly RemoteCall[], thrown: unknown): void {
     if (calls.length > 1) {
       const half = calls.length >> 1;
       this.#sendCalls(calls.slice(0, half));
       this.#sendCalls(calls.slice(half));
       return;
     }
-    const { type } = calls[0]!.message;
+    const call = calls[0]!;
     const why = thrown instanceof Error ? thrown.message : String(thrown);
-    calls[0]!.fail(systemFault("SERIALIZATION", `Cannot send "${type}": ${why}`, undefined, thrown), false);
-  }
-
-  #receive(frame: OpenFrame, reply: string | Uint8Array): void {
-    for (const item of decodeEnvelope(this.link.codec, reply).items) frame.take(decodeReply(item));
+    call.fail(systemFault("SERIALIZATION", `Cannot send "${call.type}": ${why}`, undefined, thrown));
   }
 
   #ended(frame: OpenFrame, fault: Fault | undefined): void {
-    this.#open--;
+    this.#open.delete(frame);
     this.link.reached(this.peer, fault);
     frame.end(fault);
     if (this.#calls.length > 0) this.#turn();
@@ -237,12 +149,13 @@ export class Outbound {
   #sendNotices(messages: readonly WireMessage[]): void {
     const failed = (thrown: unknown): void => {
       this.link.reached(this.peer, faultOf(thrown));
-      this.link.dropped(messages.length);
+      this.link.dropped += messages.length;
     };
     try {
-      this.link.runtime.background(this.#post("notice", messages.map(encodeMessage)).catch(failed));
+      const items = messages.map((message) => encodeMessage(message, -1));
+      this.link.runtime.background(this.#post("notice", items).catch(failed));
     } catch {
-      if (messages.length === 1) return this.link.dropped(1);
+      if (messages.length === 1) return void this.link.dropped++;
       for (const message of messages) this.#sendNotices([message]);
     }
   }

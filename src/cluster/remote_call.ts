@@ -1,10 +1,10 @@
 import { failure, type Fault, type Result } from "../result.ts";
 import { backoff } from "../internal/backoff.ts";
 import type { RouteCall, Router } from "../message/route.ts";
-import { cancelledFault } from "../mediator/supervise.ts";
+import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { WireMessage } from "../wire/envelope.ts";
-import { OutboundCall, type Outcome } from "./outbound.ts";
+import type { OpenFrame } from "./open_frame.ts";
 import type { Member } from "./types.ts";
 
 /** How long a call waits before it asks the same nodes again, in ms: up to twice as long each time. */
@@ -19,71 +19,102 @@ export interface Caller {
   /** The next node for a call; `undefined` when all have been tried. */
   pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Member | undefined;
   /** Hands a try to a node; this node itself is one, too. */
-  attempt(member: Member, call: OutboundCall): void;
+  attempt(member: Member, call: RemoteCall): void;
   /** Whether the budget of a node allows that a call which failed there is sent again. */
   mayRetry(id: string): boolean;
-  /** The fault when no node serves the message. */
-  nobody(type: string): Fault;
-}
-
-/** What a call is routed by. */
-export interface Plan {
-  readonly message: WireMessage;
-  readonly deadline: number;
-  readonly idempotent: boolean;
-  readonly router: Router;
-  readonly route: RouteCall;
+  /** Takes note that a call is tried again. */
+  again(): void;
+  /** Takes note that a call is done. */
+  finished(): void;
 }
 
 /**
  * One call until it has an answer: tried on another node when the first one provably started nothing, or when
  * starting it twice does no harm. Never tried twice otherwise.
  */
-export class RemoteCall {
+export class RemoteCall implements RouteCall {
+  readonly message: WireMessage;
+  readonly key: string | undefined;
+  readonly deadline: number;
+  done: boolean = false;
+  /** The frame that its current try travels in, and its place there. */
+  frame: OpenFrame | undefined = undefined;
+  index: number = 0;
+  /** Called when the call is given up while this node itself handles it. */
+  onCancel: ((fault: Fault) => void) | undefined = undefined;
+  /** Called when it has its answer. */
+  onDone: (() => void) | undefined = undefined;
   readonly #caller: Caller;
-  readonly #plan: Plan;
+  readonly #router: Router;
+  readonly #idempotent: boolean;
   readonly #resolve: (result: Result<unknown, Fault>) => void;
-  #tried: Set<string> | undefined;
   #attempts = 0;
-  #member: Member | undefined;
-  #current: OutboundCall | undefined;
-  #wait: (() => void) | undefined;
-  #done = false;
+  #member: Member | undefined = undefined;
+  #tried: Set<string> | undefined = undefined;
+  #wait: (() => void) | undefined = undefined;
 
-  constructor(caller: Caller, plan: Plan, resolve: (result: Result<unknown, Fault>) => void) {
+  constructor(
+    caller: Caller,
+    message: WireMessage,
+    key: string | undefined,
+    deadline: number,
+    router: Router,
+    idempotent: boolean,
+    resolve: (result: Result<unknown, Fault>) => void,
+  ) {
     this.#caller = caller;
-    this.#plan = plan;
+    this.message = message;
+    this.key = key;
+    this.deadline = deadline;
+    this.#router = router;
+    this.#idempotent = idempotent;
     this.#resolve = resolve;
+  }
+
+  get type(): string {
+    return this.message.type;
   }
 
   /** Tries a node. */
   start(member: Member): void {
-    this.#attempts++;
+    if (this.#attempts++ > 0) this.#caller.again();
     this.#member = member;
-    const { message, deadline } = this.#plan;
-    this.#current = new OutboundCall(message, deadline, (outcome) => this.#take(outcome));
-    this.#caller.attempt(member, this.#current);
+    this.frame = undefined;
+    this.#caller.attempt(member, this);
+  }
+
+  /** Takes what came of the current try. */
+  settle(result: Result<unknown, Fault>, started: boolean, answered: boolean): void {
+    if (this.done) return;
+    if (result.ok || answered || !this.#mayGoOn(result.error, started)) return this.#finish(result);
+    const tried = this.#tried ??= new Set();
+    const { id } = this.#member!;
+    tried.add(id);
+    // The same message keeps its name, so that whoever gets it a second time can tell.
+    if (this.frame !== undefined) this.message.id ??= this.frame.nameOf(this.index);
+    const other = this.#caller.pick(this.#router, this, tried);
+    if (other !== undefined && (!started || this.#caller.mayRetry(id))) return this.start(other);
+    if (other === undefined && this.#caller.mayRetry(id)) return this.#again(result);
+    this.#finish(result);
+  }
+
+  /** Ends it with a fault, whatever its try comes to. */
+  fail(fault: Fault): void {
+    if (!this.done) this.#finish(failure(fault));
+  }
+
+  /** Its deadline has passed. */
+  expire(): void {
+    this.fail(timeoutFault(this.type));
   }
 
   /** Gives the call up, here and where it runs. */
   cancel(): void {
-    if (this.#done) return;
-    this.#wait?.();
-    this.#finish(failure(cancelledFault(this.#plan.message.type)));
-    this.#current?.cancel();
-  }
-
-  #take({ result, started, answered }: Outcome): void {
-    if (this.#done) return;
-    if (result.ok || answered || !this.#mayGoOn(result.error, started)) return this.#finish(result);
-    const tried = this.#tried ??= new Set();
-    tried.add(this.#member!.id);
-    const other = this.#caller.pick(this.#plan.router, this.#plan.route, tried);
-    if (other !== undefined && (!started || this.#caller.mayRetry(this.#member!.id))) {
-      return this.start(other);
-    }
-    if (other === undefined && this.#caller.mayRetry(this.#member!.id)) return this.#again(result);
-    this.#finish(result);
+    if (this.done) return;
+    const fault = cancelledFault(this.type);
+    this.fail(fault);
+    this.frame?.cancel(this.index);
+    this.onCancel?.(fault);
   }
 
   /** Whether another try can do good and cannot do harm. */
@@ -92,24 +123,38 @@ export class RemoteCall {
     if (fault.code === "UNAVAILABLE" || fault.code === "OVERLOADED" || fault.code === "NO_HANDLER") {
       return !started;
     }
-    return fault.code === "TRANSPORT" && (!started || this.#plan.idempotent);
+    return fault.code === "TRANSPORT" && (!started || this.#idempotent);
   }
 
   /** All have been asked; they may come round. */
   #again(result: Result<unknown, Fault>): void {
     const { clock, random } = this.#caller.runtime;
     const wait = backoff(this.#attempts, DELAY, LONGEST, random.u32());
-    if (clock.mono() + wait >= this.#plan.deadline) return this.#finish(result);
+    if (clock.mono() + wait >= this.deadline) return this.#finish(result);
     this.#tried = undefined;
     this.#wait = clock.timer(wait, () => {
-      const member = this.#caller.pick(this.#plan.router, this.#plan.route, new Set());
+      const member = this.#caller.pick(this.#router, this, NONE);
       if (member === undefined) this.#finish(result);
       else this.start(member);
     });
   }
 
   #finish(result: Result<unknown, Fault>): void {
-    this.#done = true;
+    this.done = true;
+    this.#wait?.();
+    this.onDone?.();
+    this.#caller.finished();
     this.#resolve(result);
   }
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Gives a call up when one of the signals aborts, and lets go of them when it is done. */
+export function cancelWith(call: RemoteCall, signals: readonly AbortSignal[]): void {
+  const cancel = (): void => call.cancel();
+  for (const signal of signals) signal.addEventListener("abort", cancel, { once: true });
+  call.onDone = () => {
+    for (const signal of signals) signal.removeEventListener("abort", cancel);
+  };
 }

@@ -90,7 +90,7 @@ async function* read(
     signal.addEventListener("abort", abort, { once: true });
   }
   try {
-    const frame = link.encode("stream", link.nextSeq(), [encodeMessage({ ...message, remaining })]);
+    const frame = link.encode("stream", link.nextSeq(), [encodeMessage(message, remaining)]);
     link.runtime.background(
       link.exchange(member, frame, (reply) => {
         heard = clock.mono();

@@ -18,6 +18,8 @@ export class Origin {
   host: Host | undefined;
   parent: MessageContext | undefined;
   id: string | undefined;
+  /** Names the message where it came without a name of its own; asked only if somebody looks. */
+  name: (() => string) | undefined;
   correlationId: string | undefined;
   causationId: string | undefined;
   headers: Readonly<Record<string, string>> | undefined;
@@ -76,7 +78,7 @@ export class MessageContext implements Context {
 
   get id(): string {
     const late = this.later();
-    return late.id ??= this.origin?.id ?? this.served.host.nextId();
+    return late.id ??= this.origin?.id ?? this.origin?.name?.() ?? this.served.host.nextId();
   }
 
   get correlationId(): string {
@@ -88,7 +90,11 @@ export class MessageContext implements Context {
   }
 
   get headers(): Readonly<Record<string, string>> {
-    return this.origin?.headers ?? this.origin?.parent?.headers ?? NO_HEADERS;
+    return this.headersIfAny ?? NO_HEADERS;
+  }
+
+  get headersIfAny(): Readonly<Record<string, string>> | undefined {
+    return this.origin?.headers ?? this.origin?.parent?.headersIfAny;
   }
 
   get deadline(): number {

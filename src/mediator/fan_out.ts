@@ -51,7 +51,9 @@ export function fanOut(audience: Audience, context: MessageContext): Promise<Res
 
 function promiseOf(answer: unknown): Promise<unknown> | undefined {
   if (answer instanceof Promise) return answer;
-  return typeof (answer as PromiseLike<unknown> | null)?.then === "function" ? Promise.resolve(answer) : undefined;
+  return typeof (answer as PromiseLike<unknown> | null)?.then === "function"
+    ? Promise.resolve(answer)
+    : undefined;
 }
 
 const DONE: Result<void> = ok(undefined);

@@ -97,8 +97,17 @@ export class Engine implements Mediator, Host {
         const step = pipelineOf(registration, behaviors, this.runtime);
         const map = contract.kind === "stream" ? this.#streams : this.#answerers;
         const { timeout } = contract;
-        const bare = timeout === undefined && isBare(registration, behaviors) ? registration.handler : undefined;
-        map.set(contract.type, { contract, host: this, step, timeout, bare, failed: failureOf(registration, this.runtime) });
+        const bare = timeout === undefined && isBare(registration, behaviors)
+          ? registration.handler
+          : undefined;
+        map.set(contract.type, {
+          contract,
+          host: this,
+          step,
+          timeout,
+          bare,
+          failed: failureOf(registration, this.runtime),
+        });
       }
     }
     for (const [type, those] of hearers) {

@@ -59,7 +59,9 @@ export class Scheduler {
         const drained = this.#drain();
         if (drained !== undefined) await drained;
         if (condition()) return true;
-        if (this.count > last) throw new Error(`Cannot go on: ${EVENTS} events and time stands at ${time} ms`);
+        if (this.count > last) {
+          throw new Error(`Cannot go on: ${EVENTS} events and time stands at ${time} ms`);
+        }
       }
       this.time = until;
       return false;

@@ -11,6 +11,8 @@ export interface RuntimeDriver {
   /** Plans something for a node's life at a time. */
   plan(life: Life, time: number, run: () => void): QueuedEvent;
   cancel(event: QueuedEvent): void;
+  /** A timer of a node has run. */
+  timerRan(life: Life): void;
   log(life: Life, entry: LogEntry): void;
   fetch(life: Life, url: string, init: FetchInit): Promise<FetchReply>;
 }
@@ -36,7 +38,7 @@ export function simulatedRuntime(
 ): Runtime {
   return {
     clock: simulatedClock(driver, life, setting, random.fork("timers")),
-    random,
+    random: { u32: () => random.u32() },
     crypto: toySigner(),
     fetch: (url, init) => driver.fetch(life, url, init),
     background: (work) => {
@@ -51,7 +53,12 @@ export function simulatedRuntime(
 /** Virtual time goes in steps of this many parts of a ms. */
 const STEPS = 1000;
 
-function simulatedClock(driver: RuntimeDriver, life: Life, setting: ClockSetting, random: SeededRandom): Clock {
+function simulatedClock(
+  driver: RuntimeDriver,
+  life: Life,
+  setting: ClockSetting,
+  random: SeededRandom,
+): Clock {
   const { wall, mono, drift, lateness } = setting;
   const pace = 1 + drift;
   const born = driver.time;
@@ -63,7 +70,7 @@ function simulatedClock(driver: RuntimeDriver, life: Life, setting: ClockSetting
   };
   return {
     mono: () => monoAt(driver.time),
-    wall: () => wall + driver.time * pace,
+    wall: () => Math.floor(wall + driver.time * pace),
     timer: (ms, run) => {
       const late = lateness * random.fraction();
       const wait = ms > 0 ? ms + late : late;
@@ -77,6 +84,7 @@ function simulatedClock(driver: RuntimeDriver, life: Life, setting: ClockSetting
       const time = Math.max(timeOf(monoAt(driver.time) + wait), driver.time);
       const event = driver.plan(life, time, () => {
         stop();
+        driver.timerRan(life);
         run();
       });
       return () => {

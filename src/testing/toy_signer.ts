@@ -16,7 +16,16 @@ const utf8 = new TextEncoder();
 
 function mix(body: string | Uint8Array): string {
   const bytes = typeof body === "string" ? utf8.encode(body) : body;
-  const state = new Uint32Array([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 8, bytes.length]);
+  const state = new Uint32Array([
+    0x243f6a88,
+    0x85a308d3,
+    0x13198a2e,
+    0x03707344,
+    0xa4093822,
+    0x299f31d0,
+    8,
+    bytes.length,
+  ]);
   for (let at = 0; at < bytes.length + 32; at++) {
     const lane = at & 7;
     const before = state[(lane + 7) & 7]!;

@@ -20,9 +20,8 @@ export interface Envelope {
 /** A message on the wire. */
 export interface WireMessage {
   readonly type: string;
-  readonly id: string;
-  /** How long the caller still waits, in ms: clocks differ, durations do not. */
-  readonly remaining: number;
+  /** Left out where the frame and the place in it are name enough. */
+  id: string | undefined;
   readonly body: unknown;
   readonly correlationId: string | undefined;
   readonly causationId: string | undefined;
@@ -57,9 +56,20 @@ export function decodeEnvelope(codec: Codec, frame: Frame): Envelope {
   return { kind: kind as FrameKind, from, incarnation, seq, items };
 }
 
-/** A message as an item of a frame. */
-export function encodeMessage(message: WireMessage): unknown {
-  const { type, id, remaining, body, correlationId, causationId, headers } = message;
+/** A message from the wire. */
+export interface ReceivedMessage extends WireMessage {
+  /** How long the caller still waits, in ms; below 0 for ever. */
+  readonly remaining: number;
+}
+
+/**
+ * A message as an item of a frame.
+ *
+ * @param remaining how long the caller still waits, in ms: clocks differ, durations do not; below 0 for ever
+ */
+export function encodeMessage(message: WireMessage, remaining: number): unknown {
+  const { type, body, correlationId, causationId, headers } = message;
+  const id = message.id ?? 0;
   const plain = correlationId === undefined && causationId === undefined && headers === undefined;
   if (plain && body !== undefined) return [type, id, remaining, body];
   if (plain) return [type, id, remaining];
@@ -68,12 +78,11 @@ export function encodeMessage(message: WireMessage): unknown {
 }
 
 /** An item of a frame as a message. Throws when it is none. */
-export function decodeMessage(item: unknown): WireMessage {
+export function decodeMessage(item: unknown): ReceivedMessage {
   if (!Array.isArray(item)) throw new WireError("Cannot read the message: it is not a list");
-  const [type, id, remaining, body, meta] = item as readonly unknown[];
-  if (
-    typeof type !== "string" || typeof id !== "string" || id.length > 256 || typeof remaining !== "number"
-  ) {
+  const [type, name, remaining, body, meta] = item as readonly unknown[];
+  const id = typeof name === "string" && name.length <= 256 ? name : undefined;
+  if (typeof type !== "string" || typeof remaining !== "number" || (id === undefined && name !== 0)) {
     throw new WireError("Cannot read the message: its head is malformed");
   }
   if (meta === undefined) {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ReplayGuard, TimedReplayGuard } from "../../src/internal/replay_window.ts";
+import { TimedReplayGuard } from "../../adapters/http/timed_replays.ts";
+import { ReplayGuard } from "../../src/internal/replay_window.ts";
 
 describe("counts of one sender", () => {
   test("each is taken once, in any order within 4096 of the highest", () => {

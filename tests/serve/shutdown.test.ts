@@ -21,7 +21,7 @@ function run(
       out += data.toString();
       // One signal for each line, so that the process is ready for it.
       const lines = out.split("\n").length - 1;
-      while (next < Math.min(lines, signals.length)) child.kill(signals[next++]!);
+      while (next < Math.min(lines, signals.length)) process.kill(child.pid!, signals[next++]!);
     });
     child.on("close", (code) => resolve({ code, out }));
   });

@@ -1,0 +1,261 @@
+import { failure, type Fault, faultOf, type Result, type SystemFault, systemFault } from "../result.ts";
+import { type Contract, contractOf } from "../message/contract.ts";
+import type { Message } from "../message/message.ts";
+import type { RouteCall, Router } from "../message/route.ts";
+import { type Behavior, compose } from "../mediator/behavior.ts";
+import { type Host, MessageContext, Origin } from "../mediator/context.ts";
+import { broken } from "../mediator/flow.ts";
+import type { Engine } from "../mediator/mediator.ts";
+import { cancelledFault } from "../mediator/supervise.ts";
+import type { Step } from "../mediator/types.ts";
+import type { Runtime } from "../ports/runtime.ts";
+import type { WireMessage } from "../wire/envelope.ts";
+import { messageOf } from "./call_frame.ts";
+import { Candidates, pick } from "./candidates.ts";
+import type { Link } from "./link.ts";
+import { Outbound } from "./outbound.ts";
+import { originOf } from "./received.ts";
+import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
+import { flowFrom } from "./remote_flow.ts";
+import type { Member } from "./types.ts";
+
+/** How a node sends. */
+export interface SenderOptions {
+  readonly router: Router;
+  readonly behaviors: readonly Behavior[];
+  readonly attempts: number;
+  readonly callTimeout: number;
+}
+
+/** Takes messages to whichever node serves them, this one included. */
+export class Sender implements Host, Caller {
+  readonly runtime: Runtime;
+  readonly attempts: number;
+  readonly nextId: () => string;
+  /** Calls under way to other nodes. */
+  underWay: number = 0;
+  /** Calls handed to other nodes. */
+  sent: number = 0;
+  /** Calls sent again. */
+  failovers: number = 0;
+  readonly #engine: Engine;
+  readonly #link: Link;
+  readonly #options: SenderOptions;
+  readonly #candidates: Candidates = new Candidates();
+  readonly #outbound: Map<string, Outbound> = new Map();
+  readonly #steps: Map<Contract, Step> = new Map();
+  readonly #here: Origin = new Origin();
+  #time: number | undefined;
+
+  constructor(engine: Engine, link: Link, options: SenderOptions) {
+    this.#engine = engine;
+    this.#link = link;
+    this.#options = options;
+    this.runtime = engine.runtime;
+    this.attempts = options.attempts;
+    this.nextId = engine.nextId;
+    this.#here.host = this;
+  }
+
+  now(): number {
+    return this.runtime.clock.mono();
+  }
+
+  dispatch(message: Message, origin: Origin | undefined): Promise<Result<unknown, Fault>> {
+    try {
+      const step = this.#options.behaviors.length === 0 ? undefined : this.#stepOf(message);
+      if (step === undefined) return this.#route(message, origin);
+      return step(message, origin).then(undefined, (thrown) => failure(faultOf(thrown)));
+    } catch (thrown) {
+      return Promise.resolve(failure(faultOf(thrown)));
+    }
+  }
+
+  tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
+    if (this.#left) return Promise.resolve(failure(this.#closed(message.type)));
+    const others = this.#candidatesOf(message.type).filter((member) => !member.local);
+    if (others.length === 0) return this.#engine.tell(message, this.#hosted(origin));
+    const own = this.#hosted(origin ?? new Origin());
+    own.id ??= this.nextId();
+    const wire = wireOf(message, own, own.id);
+    for (const member of others) this.#to(member).notify(wire);
+    return this.#engine.tell(message, own);
+  }
+
+  flow(message: Message, origin: Origin | undefined): AsyncIterable<unknown> {
+    if (this.#left) return broken(this.#closed(message.type));
+    const contract = contractOf(message);
+    const own = this.#hosted(origin ?? new Origin());
+    own.id ??= this.nextId();
+    const timeout = contract?.timeout === undefined ? Infinity : this.now() + contract.timeout;
+    return flowFrom({
+      link: this.#link,
+      attempts: this.attempts,
+      pick: (router, call, tried) => this.pick(router, call, tried),
+      own: () => this.#engine.flow(message, own),
+      nobody: (type) => this.#nobody(type),
+    }, {
+      message: wireOf(message, own, own.id),
+      deadline: Math.min(timeout, own.deadline),
+      router: contract?.route ?? this.#options.router,
+      route: { type: message.type, key: contract?.key?.(message.body) },
+      signals: signalsOf(origin),
+    });
+  }
+
+  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Member | undefined {
+    return pick(router, call, this.#candidatesOf(call.type), tried);
+  }
+
+  attempt(member: Member, call: RemoteCall): void {
+    if (member.local) {
+      const message = { ...call.message, remaining: call.deadline - this.now() };
+      const origin = originOf(message, this, this.now());
+      call.onCancel = (fault) => origin.context?.cancel(fault);
+      this.#engine.dispatch(messageOf(message, "command"), origin).then((result) =>
+        call.settle(result, true, true)
+      );
+      return;
+    }
+    this.sent++;
+    const outbound = this.#to(member);
+    outbound.budget.earn(0.1);
+    outbound.call(call);
+  }
+
+  mayRetry(id: string): boolean {
+    return this.#outbound.get(id)?.budget.take(this.now()) ?? true;
+  }
+
+  again(): void {
+    this.failovers++;
+  }
+
+  finished(): void {
+    this.underWay--;
+  }
+
+  /** A node is gone: what it still has of this one's calls fails when it was declared dead. */
+  forget(member: Member, dead: boolean): void {
+    const outbound = this.#outbound.get(member.id);
+    this.#outbound.delete(member.id);
+    if (dead) outbound?.lost();
+  }
+
+  #route(
+    message: Message,
+    origin: Origin | undefined,
+    contract = contractOf(message),
+  ): Promise<Result<unknown, Fault>> {
+    const { type, body } = message;
+    if (this.#left) return Promise.resolve(failure(this.#closed(type)));
+    const router = contract?.route ?? this.#options.router;
+    const key = contract?.key?.(body);
+    const member = pick(router, { type, key }, this.#candidatesOf(type));
+    if (member === undefined) return Promise.resolve(failure(this.#nobody(type)));
+    if (member.local) return this.#engine.dispatch(message, this.#hosted(origin));
+    const given = origin?.deadline ?? Infinity;
+    const limit = contract?.timeout ?? (given === Infinity ? this.#options.callTimeout : Infinity);
+    const deadline = Math.min(given, limit + this.#turnNow());
+    const idempotent = contract?.idempotent ?? message.kind === "query";
+    const signals = signalsOf(origin);
+    if (signals.some((signal) => signal.aborted)) return Promise.resolve(failure(cancelledFault(type)));
+    this.underWay++;
+    return new Promise((resolve) => {
+      const wire = wireOf(message, origin, origin?.id);
+      const call = new RemoteCall(this, wire, key, deadline, router, idempotent, resolve);
+      if (signals.length > 0) cancelWith(call, signals);
+      call.start(member);
+    });
+  }
+
+  /** The caller's own behaviors around a contract, composed once. */
+  #stepOf(
+    message: Message,
+  ): ((message: Message, origin: Origin | undefined) => Promise<Result<unknown, Fault>>) | undefined {
+    const contract = contractOf(message);
+    if (contract === undefined) return undefined;
+    let step = this.#steps.get(contract);
+    if (step === undefined) {
+      const send: Step = (context) => {
+        const inner = (context as MessageContext).origin ?? new Origin();
+        inner.id ??= context.id;
+        return this.#route({ kind: contract.kind, type: contract.type, body: context.body }, inner, contract);
+      };
+      step = compose(send, this.#options.behaviors, contract, this.runtime);
+      this.#steps.set(contract, step);
+    }
+    const composed = step;
+    return ({ body }, origin) => composed(new MessageContext({ contract, host: this }, body, origin));
+  }
+
+  get #left(): boolean {
+    return this.#link.membership.self.status === "left";
+  }
+
+  #candidatesOf(type: string): readonly Member[] {
+    return this.#candidates.of(type, this.#link.membership.view(this.runtime.clock));
+  }
+
+  #to({ id, endpoint }: Member): Outbound {
+    let outbound = this.#outbound.get(id);
+    if (outbound === undefined || outbound.peer.endpoint !== endpoint) {
+      outbound = new Outbound(this.#link, { id, endpoint });
+      this.#outbound.set(id, outbound);
+    }
+    return outbound;
+  }
+
+  /** The same origin, with this node as the one that handlers send through. */
+  #hosted(origin: Origin | undefined): Origin {
+    if (origin === undefined) return this.#here;
+    origin.host = this;
+    return origin;
+  }
+
+  /** The time, read once for all calls of a turn. */
+  #turnNow(): number {
+    if (this.#time === undefined) {
+      this.#time = this.now();
+      queueMicrotask(() => this.#time = undefined);
+    }
+    return this.#time;
+  }
+
+  #closed(type: string): SystemFault {
+    return systemFault("UNAVAILABLE", `Cannot send "${type}": this node has left the cluster`);
+  }
+
+  #nobody(type: string): SystemFault {
+    const known = this.#link.membership.view(this.runtime.clock);
+    const serving = known.filter((member) => member.contracts.includes(type));
+    if (serving.length === 0) {
+      return systemFault(
+        "NO_HANDLER",
+        `Cannot send "${type}": none of the ${known.length} known nodes serves it`,
+      );
+    }
+    const state = ({ status, reachable }: Member) => reachable ? status : `${status}, unreachable`;
+    const names = serving.slice(0, 5).map((member) => `${member.id} (${state(member)})`).join(", ");
+    return systemFault(
+      "UNAVAILABLE",
+      `Cannot send "${type}": no node that serves it can take it now: ${names}`,
+    );
+  }
+}
+
+function wireOf({ type, body }: Message, origin: Origin | undefined, id: string | undefined): WireMessage {
+  const parent = origin?.parent;
+  const correlationId = origin?.correlationId ?? parent?.correlationId;
+  const causationId = origin?.causationId ?? parent?.id;
+  return { type, id, body, correlationId, causationId, headers: origin?.headers ?? parent?.headersIfAny };
+}
+
+const NO_SIGNALS: readonly AbortSignal[] = [];
+
+function signalsOf(origin: Origin | undefined): readonly AbortSignal[] {
+  if (origin === undefined) return NO_SIGNALS;
+  const inherited = origin.parent?.cancellable ? origin.parent.signal : undefined;
+  if (origin.signal === undefined && inherited === undefined) return NO_SIGNALS;
+  return [origin.signal, inherited].filter((signal) => signal !== undefined);
+}

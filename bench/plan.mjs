@@ -1,16 +1,9 @@
 // What is measured, what it is held against, and what issue 2 wanted. `want` is the highest ratio of times or bytes,
 // or the lowest of calls per second: one number for all runtimes or one each. Ahead of every `peer` is wanted as such.
 
-const LOCAL_PEERS = [
-  "@nestjs/cqrs",
-  "moleculer",
-  "Effect",
-  "oRPC",
-  "mediatr-ts",
-];
+const LOCAL_PEERS = ["@nestjs/cqrs", "moleculer", "Effect", "oRPC", "mediatr-ts"];
 
-const faster = (ours, peers) =>
-  peers.map((other) => ({ ours, other, peer: true }));
+const faster = (ours, peers) => peers.map((other) => ({ ours, other, peer: true }));
 
 export const rows = {
   send: {
@@ -44,22 +37,14 @@ export const rows = {
     kind: "heap",
     unit: "bytes a send",
     only: ["node"],
-    candidates: [
-      "direct call",
-      "Result limit",
-      "catga",
-      "catga, 3 behaviors",
-      ...LOCAL_PEERS,
-    ],
+    candidates: ["direct call", "Result limit", "catga", "catga, 3 behaviors", ...LOCAL_PEERS],
     compare: [
       { ours: "catga", other: "Result limit" },
       { ours: "catga", other: "direct call" },
       { ours: "catga", wantAbsolute: 330 },
       ...faster("catga", LOCAL_PEERS),
     ],
-    notes: [
-      "The loop's own `await` is in every figure, and is most of the direct call's.",
-    ],
+    notes: ["The loop's own `await` is in every figure, and is most of the direct call's."],
   },
   publish: {
     title: "Publish in one process, to 1, 3 and 10 listeners",
@@ -77,21 +62,11 @@ export const rows = {
       ].map((name) => `${name} (${k})`)
     ),
     compare: [1, 3, 10].flatMap((k) => [
-      {
-        ours: `catga (${k})`,
-        other: `all started, then awaited (${k})`,
-        want: 1.1,
-      },
-      {
-        ours: `catga, not awaited (${k})`,
-        other: `Map and loop, not awaited (${k})`,
-        want: 1.5,
-      },
+      { ours: `catga (${k})`, other: `all started, then awaited (${k})`, want: 1.1 },
+      { ours: `catga, not awaited (${k})`, other: `Map and loop, not awaited (${k})`, want: 1.5 },
       ...faster(
         `catga (${k})`,
-        ["@nestjs/cqrs", "moleculer", "mediatr-ts"].map((name) =>
-          `${name} (${k})`
-        ),
+        ["@nestjs/cqrs", "moleculer", "mediatr-ts"].map((name) => `${name} (${k})`),
       ),
     ]),
     notes: [
@@ -108,9 +83,7 @@ export const rows = {
       { ours: "catga", other: "Promise.all of direct calls", want: 1.15 },
       ...faster("catga", LOCAL_PEERS),
     ],
-    notes: [
-      "The thousand messages (bodies) are made beforehand; catga answers a Result each.",
-    ],
+    notes: ["The thousand messages (bodies) are made beforehand; catga answers a Result each."],
   },
   remote: {
     title: "Remote send between two processes",
@@ -131,34 +104,14 @@ export const rows = {
     /** The faster one is plain Hono's figure. */
     groups: { "plain Hono": ["Hono + fetch", "Hono + undici Pool"] },
     compare: [
-      {
-        level: 1,
-        latency: true,
-        ours: "catga",
-        other: "plain Hono",
-        want: 1.15,
-      },
-      {
-        level: 64,
-        ours: "catga",
-        other: "plain Hono",
-        want: { bun: 4, deno: 8, node: 3 },
-      },
-      {
-        level: 256,
-        ours: "catga",
-        other: "plain Hono",
-        want: { bun: 8, deno: 12, node: 4 },
-      },
+      { level: 1, latency: true, ours: "catga", other: "plain Hono", want: 1.15 },
+      { level: 64, ours: "catga", other: "plain Hono", want: { bun: 4, deno: 8, node: 3 } },
+      { level: 256, ours: "catga", other: "plain Hono", want: { bun: 8, deno: 12, node: 4 } },
       { level: 64, ours: "limit: 64 in one POST", other: "plain Hono" },
       { level: 256, ours: "limit: 64 in one POST", other: "plain Hono" },
       { level: 64, ours: "catga", other: "limit: 64 in one POST", want: 0.7 },
       { level: 256, ours: "catga", other: "limit: 64 in one POST", want: 0.7 },
-      ...[1, 64, 256].map((level) => ({
-        level,
-        ours: "catga, signed",
-        other: "catga",
-      })),
+      ...[1, 64, 256].map((level) => ({ level, ours: "catga, signed", other: "catga" })),
       ...[64, 256].flatMap((level) =>
         [
           { other: "moleculer, TCP", peer: true },

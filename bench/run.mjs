@@ -48,32 +48,14 @@ const effort = flags.quick
 /** How one round of a candidate is measured, by kind of row. Each answers `{ figure: number[] }`. */
 const measures = {
   local: (runtime, row, candidate) =>
-    run(runtime, [
-      "harness/local.ts",
-      row,
-      candidate,
-      JSON.stringify(effort.local),
-    ]),
+    run(runtime, ["harness/local.ts", row, candidate, JSON.stringify(effort.local)]),
   heap: (runtime, _row, candidate) =>
-    run(runtime, [
-      "harness/heap.ts",
-      candidate,
-      JSON.stringify({ runs: effort.heap }),
-    ], {
-      nodeFlags: [
-        "--expose-gc",
-        "--min-semi-space-size=256",
-        "--max-semi-space-size=256",
-      ],
+    run(runtime, ["harness/heap.ts", candidate, JSON.stringify({ runs: effort.heap })], {
+      nodeFlags: ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"],
     }),
   remote: measureRemote,
   startup: async (runtime, _row, candidate) => {
-    const { ms, mb } = await sampleStartup(
-      runtime,
-      candidate,
-      await freePorts(),
-      effort.idle,
-    );
+    const { ms, mb } = await sampleStartup(runtime, candidate, await freePorts(), effort.idle);
     return { ms: [ms], mb: [mb] };
   },
 };
@@ -87,35 +69,23 @@ if (!flags.report) {
     } else for (const runtime of runtimes) await measureRow(row, runtime);
   }
 }
-const target = flags.quick
-  ? join(out, "results.md")
-  : join(bench, "results.md");
+const target = flags.quick ? join(out, "results.md") : join(bench, "results.md");
 writeFileSync(target, report(out));
 progress("");
-console.log(
-  `Wrote ${target}${failures > 0 ? `; ${failures} candidates failed` : ""}`,
-);
+console.log(`Wrote ${target}${failures > 0 ? `; ${failures} candidates failed` : ""}`);
 process.exitCode = failures > 0 ? 1 : 0;
 
 async function measureRow(name, runtime) {
   const row = rows[name];
   if (row.only !== undefined && !row.only.includes(runtime.name)) return;
-  const candidates = row.candidates.filter((each) =>
-    row.onlyOn?.[each]?.includes(runtime.name) ?? true
-  );
-  const rounds = row.kind === "startup"
-    ? effort.starts
-    : row.kind === "heap"
-    ? 1
-    : effort.rounds;
+  const candidates = row.candidates.filter((each) => row.onlyOn?.[each]?.includes(runtime.name) ?? true);
+  const rounds = row.kind === "startup" ? effort.starts : row.kind === "heap" ? 1 : effort.rounds;
   const figures = {};
   const errors = {};
   for (let round = 1; round <= rounds; round++) {
     for (const candidate of shuffled(candidates)) {
       if (candidate in errors) continue;
-      progress(
-        `${name} on ${runtime.name}, round ${round} of ${rounds}: ${candidate}`,
-      );
+      progress(`${name} on ${runtime.name}, round ${round} of ${rounds}: ${candidate}`);
       try {
         const samples = await measures[row.kind](runtime, name, candidate);
         const all = (figures[candidate] ??= {});
@@ -126,33 +96,18 @@ async function measureRow(name, runtime) {
         failures++;
         errors[candidate] = String(error.message).slice(0, 500);
         progress("");
-        process.stderr.write(
-          `${name} on ${runtime.name}, ${candidate}: ${error.message}\n`,
-        );
+        process.stderr.write(`${name} on ${runtime.name}, ${candidate}: ${error.message}\n`);
       }
     }
   }
-  save(name, runtime.name, {
-    version: runtime.version,
-    rounds,
-    figures,
-    errors,
-  });
+  save(name, runtime.name, { version: runtime.version, rounds, figures, errors });
 }
 
 async function measureRemote(runtime, row, candidate) {
   const port = await freePorts();
-  const server = await start(runtime, [
-    "harness/remote.ts",
-    "serve",
-    candidate,
-    String(port),
-  ]);
+  const server = await start(runtime, ["harness/remote.ts", "serve", candidate, String(port)]);
   try {
-    const options = JSON.stringify({
-      inFlight: rows[row].levels,
-      ...effort.remote,
-    });
+    const options = JSON.stringify({ inFlight: rows[row].levels, ...effort.remote });
     const { levels } = await run(runtime, [
       "harness/remote.ts",
       "load",
@@ -163,9 +118,7 @@ async function measureRemote(runtime, row, candidate) {
     ]);
     return Object.fromEntries(
       levels.flatMap(({ inFlight, ...figures }) =>
-        Object.entries(figures).map((
-          [figure, value],
-        ) => [`${figure}@${inFlight}`, [value]])
+        Object.entries(figures).map(([figure, value]) => [`${figure}@${inFlight}`, [value]])
       ),
     );
   } finally {
@@ -185,9 +138,7 @@ function chosen(list, all) {
   const names = list.split(",").map((name) => name.trim());
   const unknown = names.find((name) => !all.includes(name));
   if (unknown === undefined) return names;
-  process.stderr.write(
-    `There is no "${unknown}"; there are ${all.join(", ")}\n`,
-  );
+  process.stderr.write(`There is no "${unknown}"; there are ${all.join(", ")}\n`);
   process.exit(2);
 }
 

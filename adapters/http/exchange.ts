@@ -2,7 +2,7 @@ import { CatgaError, systemFault } from "../../src/result.ts";
 import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import type { ExchangeOptions, Frame, Peer, Reply } from "../../src/ports/transport.ts";
 import { readEndpoint } from "./endpoint.ts";
-import { BYTES_TYPE, FRAMES, LINES, lines, REFUSED, SIZED, sized, TEXT_TYPE, WHOLE } from "./frames.ts";
+import { BYTES_TYPE, FRAMES, REFUSED, TEXT_TYPE } from "./frames.ts";
 import { dropped, failure, readReply } from "./read_reply.ts";
 import { type Keyring, say } from "./signature.ts";
 import { neverReached } from "./unreached.ts";

@@ -9,6 +9,7 @@ interface NodeServer {
   off(event: "error", run: (error: unknown) => void): void;
   address(): unknown;
   close(done: () => void): void;
+  closeIdleConnections(): void;
   closeAllConnections(): void;
 }
 
@@ -19,9 +20,10 @@ interface NodeServerPackage {
 
 /** Longer than clients keep silent connections, so that they are the ones who close them: no request is lost. */
 const KEEP_ALIVE = 120_000;
+const POLL = 10;
 
 /** Listens by `@hono/node-server`, which puts its own faster `Request` and `Response` in the place of Node's. */
-export const nodeListen: Listen = async (handler, { port, hostname, failed }) => {
+export const nodeListen: Listen = async (handler, { port, hostname, failed, sleep }) => {
   const { createAdaptorServer } = await load();
   const server = createAdaptorServer({
     fetch: (request) => {
@@ -41,8 +43,25 @@ export const nodeListen: Listen = async (handler, { port, hostname, failed }) =>
       resolve();
     });
   });
-  let closed: Promise<void> | undefined;
-  const drain = (): Promise<void> => closed ??= new Promise((resolve) => server.close(resolve));
+  let closed = false;
+  let closing: Promise<void> | undefined;
+  const drain = (): Promise<void> => {
+    closing ??= new Promise((resolve) =>
+      server.close(() => {
+        closed = true;
+        resolve();
+      })
+    );
+    void sweep();
+    return closing;
+  };
+  // A connection whose answer had begun before stays open when it is done: its headers could not say otherwise.
+  const sweep = async (): Promise<void> => {
+    while (!closed) {
+      server.closeIdleConnections();
+      await sleep(POLL);
+    }
+  };
   return {
     port: (server.address() as { port: number }).port,
     drain,

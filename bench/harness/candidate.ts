@@ -9,9 +9,7 @@ export interface Candidate {
 }
 
 /** The candidates of a row, by name; each loads what it needs, since each gets a process of its own. */
-export type Candidates = Readonly<
-  Record<string, () => Candidate | Promise<Candidate>>
->;
+export type Candidates = Readonly<Record<string, () => Candidate | Promise<Candidate>>>;
 
 /** Whether an answer carries the `b` that {@linkcode Candidate.run} was to bring back. */
 export function carriesB(answer: unknown): boolean {

@@ -15,15 +15,8 @@ interface Options {
 }
 
 const [row = "", name = "", json = "{}"] = process.argv.slice(2);
-const options: Options = {
-  warmup: 300,
-  sample: 40,
-  samples: 5,
-  ...JSON.parse(json),
-};
-const { candidates } = (await import(`../rows/${row}.ts`)) as {
-  candidates: Candidates;
-};
+const options: Options = { warmup: 300, sample: 40, samples: 5, ...JSON.parse(json) };
+const { candidates } = (await import(`../rows/${row}.ts`)) as { candidates: Candidates };
 const make = candidates[name];
 if (make === undefined) {
   throw new Error(`Row ${row} has no candidate "${name}"`);
@@ -34,9 +27,7 @@ if (!candidate.check(answer)) {
   throw new Error(`Wrong answer: ${JSON.stringify(answer)}`);
 }
 
-const chunk = candidate.run() instanceof Promise
-  ? awaiting(candidate)
-  : calling(candidate);
+const chunk = candidate.run() instanceof Promise ? awaiting(candidate) : calling(candidate);
 const rounds = await warmUp(chunk);
 const stats = await measure(() => chunk(rounds), {
   min_samples: options.samples,
@@ -44,9 +35,7 @@ const stats = await measure(() => chunk(rounds), {
   min_cpu_time: 0,
   warmup_samples: 0,
 });
-const ns = stats.samples.map((sample) =>
-  sample / rounds / (candidate.per ?? 1)
-);
+const ns = stats.samples.map((sample) => sample / rounds / (candidate.per ?? 1));
 console.log(JSON.stringify({ ns }));
 process.exit(0);
 
@@ -65,9 +54,7 @@ function calling({ run }: Candidate): (rounds: number) => Promise<void> {
 }
 
 /** Runs until warm and answers how many runs make one sample. */
-async function warmUp(
-  chunk: (rounds: number) => Promise<void>,
-): Promise<number> {
+async function warmUp(chunk: (rounds: number) => Promise<void>): Promise<number> {
   const end = performance.now() + options.warmup;
   let rounds = 1;
   for (;;) {

@@ -16,40 +16,22 @@ export interface Receipt {
 const FIRST = 100_000;
 const LAST = 999_999;
 
-function padded<T extends { readonly note: string }>(
-  value: T,
-  size: number,
-): T {
+function padded<T extends { readonly note: string }>(value: T, size: number): T {
   return { ...value, note: "x".repeat(size - JSON.stringify(value).length) };
 }
 
 const order: Order = padded(
-  {
-    id: FIRST,
-    sku: "sku-48151623",
-    customer: "customer-0042",
-    lines: [1, 20, 300, 4000],
-    note: "",
-  },
+  { id: FIRST, sku: "sku-48151623", customer: "customer-0042", lines: [1, 20, 300, 4000], note: "" },
   180,
 );
-const receipt: Receipt = padded(
-  { id: FIRST, status: "accepted", note: "" },
-  90,
-);
+const receipt: Receipt = padded({ id: FIRST, status: "accepted", note: "" }, 90);
 
 let id = FIRST;
 
 /** A new order; its id has six digits, so its size is always the same. */
 export function nextOrder(): Order {
   id = id === LAST ? FIRST : id + 1;
-  return {
-    id,
-    sku: order.sku,
-    customer: order.customer,
-    lines: order.lines,
-    note: order.note,
-  };
+  return { id, sku: order.sku, customer: order.customer, lines: order.lines, note: order.note };
 }
 
 /** What every server's handler does. */

@@ -30,11 +30,7 @@ if (role === "serve") {
   console.log("READY");
 } else {
   const [serverPid = "", json = "{}"] = rest;
-  const { inFlight, warmup, ms } = JSON.parse(json) as {
-    inFlight: number[];
-    warmup: number;
-    ms: number;
-  };
+  const { inFlight, warmup, ms } = JSON.parse(json) as { inFlight: number[]; warmup: number; ms: number };
   const ask = await remote.connect(Number(port));
   const levels: Level[] = [];
   for (const level of inFlight) {
@@ -45,19 +41,13 @@ if (role === "serve") {
   process.exit(0);
 }
 
-async function measured(
-  ask: AskFor,
-  inFlight: number,
-  ms: number,
-  serverPid: string,
-): Promise<Level> {
+async function measured(ask: AskFor, inFlight: number, ms: number, serverPid: string): Promise<Level> {
   const before = [cpu("self"), cpu(serverPid)] as const;
   const start = performance.now();
   const latencies = (await drive(ask, inFlight, ms)).sort((a, b) => a - b);
   const seconds = (performance.now() - start) / 1000;
   const calls = latencies.length;
-  const at = (share: number): number =>
-    latencies[Math.min(calls - 1, Math.floor(calls * share))]!;
+  const at = (share: number): number => latencies[Math.min(calls - 1, Math.floor(calls * share))]!;
   return {
     inFlight,
     perSecond: calls / seconds,
@@ -69,11 +59,7 @@ async function measured(
 }
 
 /** Keeps so many calls under way for so long; answers how long each took. */
-async function drive(
-  ask: AskFor,
-  inFlight: number,
-  ms: number,
-): Promise<number[]> {
+async function drive(ask: AskFor, inFlight: number, ms: number): Promise<number[]> {
   const latencies: number[] = [];
   const end = performance.now() + ms;
   const caller = async (): Promise<void> => {
@@ -95,8 +81,7 @@ async function drive(
 /** CPU time a process has used, in µs; NaN where /proc isn't. */
 function cpu(pid: string): number {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!
-      .split(" ");
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
     return (Number(fields[11]) + Number(fields[12])) * 10_000;
   } catch {
     return NaN;

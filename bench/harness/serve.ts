@@ -3,10 +3,7 @@ import { Buffer } from "node:buffer";
 import { createServer } from "node:http";
 
 /** Answers every POST with what `answer` makes of its text. */
-export function serveText(
-  answer: (text: string) => Promise<string>,
-  port: number,
-): void {
+export function serveText(answer: (text: string) => Promise<string>, port: number): void {
   const hostname = "127.0.0.1";
   const reply = async (request: Request): Promise<Response> =>
     new Response(await answer(await request.text()));

@@ -5,9 +5,7 @@ import { join } from "node:path";
 /** The raw data of a row on a runtime, or undefined. */
 export function load(out, row, runtime) {
   try {
-    return JSON.parse(
-      readFileSync(join(out, `${row}.${runtime}.json`), "utf8"),
-    );
+    return JSON.parse(readFileSync(join(out, `${row}.${runtime}.json`), "utf8"));
   } catch {
     return undefined;
   }
@@ -27,33 +25,18 @@ export function compared(row, comparison, data, runtime) {
   const picks = judgedByBest ? [best, median] : [median];
   if (comparison.wantAbsolute !== undefined) {
     const first = at(median, ours);
-    return first &&
-      { first, text: first.toFixed(0), met: first <= comparison.wantAbsolute };
+    return first && { first, text: first.toFixed(0), met: first <= comparison.wantAbsolute };
   }
   const pairs = picks.map((pick) => [at(pick, ours), at(pick, other)]);
   if (pairs.some((pair) => pair.includes(undefined))) return undefined;
   if (comparison.wantMore !== undefined) {
     const first = pairs[0][0] - pairs[0][1];
-    return {
-      first,
-      text: `${first >= 0 ? "+" : ""}${first.toFixed(1)}`,
-      met: first <= comparison.wantMore,
-    };
+    return { first, text: `${first >= 0 ? "+" : ""}${first.toFixed(1)}`, met: first <= comparison.wantMore };
   }
   const [first, second] = pairs.map(([a, b]) => a / b);
   const want = wantOf(comparison, runtime);
-  const met = want === undefined
-    ? undefined
-    : rate
-    ? first >= want
-    : first <= want;
-  return {
-    first,
-    met,
-    text: second === undefined
-      ? short(first)
-      : `${short(first)} (${short(second)})`,
-  };
+  const met = want === undefined ? undefined : rate ? first >= want : first <= want;
+  return { first, met, text: second === undefined ? short(first) : `${short(first)} (${short(second)})` };
 }
 
 /** What was wanted of a comparison on a runtime, if anything. */
@@ -67,18 +50,12 @@ export function closest(row, comparisons, data, runtime) {
   const results = comparisons
     .flatMap((comparison) => {
       const result = compared(row, comparison, data, runtime);
-      return result === undefined
-        ? []
-        : [{ ...result, other: comparison.other.replace(/ \(\d+\)$/, "") }];
+      return result === undefined ? [] : [{ ...result, other: comparison.other.replace(/ \(\d+\)$/, "") }];
     })
     .sort((a, b) => (rate ? a.first - b.first : b.first - a.first));
   const [first] = results;
   return (
-    first &&
-    {
-      text: `${short(first.first)} ${first.other}`,
-      met: rate ? first.first > 1 : first.first < 1,
-    }
+    first && { text: `${short(first.first)} ${first.other}`, met: rate ? first.first > 1 : first.first < 1 }
   );
 }
 
@@ -100,9 +77,7 @@ export function best(values) {
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1
-    ? sorted[middle]
-    : (sorted[middle - 1] + sorted[middle]) / 2;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** Two or three digits, no exponent. */

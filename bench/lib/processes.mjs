@@ -9,14 +9,7 @@ export const bench = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 const flags = {
   bun: [],
-  deno: [
-    "run",
-    "--allow-all",
-    "--no-check",
-    "--quiet",
-    "--config",
-    join(bench, "..", "deno.json"),
-  ],
+  deno: ["run", "--allow-all", "--no-check", "--quiet", "--config", join(bench, "..", "deno.json")],
   node: ["--disable-warning=ExperimentalWarning"],
 };
 
@@ -25,22 +18,13 @@ export async function start(runtime, args) {
   const child = launch(runtime, args);
   child.text = "";
   await new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`not ready after 20 s: ${args.join(" ")}`)),
-      20_000,
-    );
+    const timer = setTimeout(() => reject(new Error(`not ready after 20 s: ${args.join(" ")}`)), 20_000);
     timer.unref();
     child.stdout.on("data", (data) => {
       child.text += data;
       if (child.text.includes("READY")) resolve();
     });
-    child.once(
-      "exit",
-      (code) =>
-        reject(
-          new Error(`exit code ${code}: ${args.join(" ")}\n${child.errors}`),
-        ),
-    );
+    child.once("exit", (code) => reject(new Error(`exit code ${code}: ${args.join(" ")}\n${child.errors}`)));
   }).catch((error) => {
     child.kill("SIGKILL");
     throw error;
@@ -49,11 +33,7 @@ export async function start(runtime, args) {
 }
 
 /** Runs a script to its end and answers the JSON on its last line. */
-export async function run(
-  runtime,
-  args,
-  { nodeFlags = [], limit = 120_000 } = {},
-) {
+export async function run(runtime, args, { nodeFlags = [], limit = 120_000 } = {}) {
   const child = launch(runtime, args, nodeFlags);
   let text = "";
   child.stdout.on("data", (data) => (text += data));
@@ -62,11 +42,7 @@ export async function run(
   clearTimeout(timer);
   const last = text.trimEnd().split("\n").at(-1) ?? "";
   if (code !== 0 || !last.startsWith("{")) {
-    throw new Error(
-      `exit code ${code}: ${runtime.name} ${args.join(" ")}\n${
-        child.errors.slice(0, 2000)
-      }`,
-    );
+    throw new Error(`exit code ${code}: ${runtime.name} ${args.join(" ")}\n${child.errors.slice(0, 2000)}`);
   }
   return JSON.parse(last);
 }
@@ -96,15 +72,8 @@ function free(port) {
 }
 
 function launch(runtime, args, nodeFlags = []) {
-  const all = [
-    ...flags[runtime.name],
-    ...(runtime.name === "node" ? nodeFlags : []),
-    ...args,
-  ];
-  const child = spawn(runtime.path, all, {
-    cwd: bench,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const all = [...flags[runtime.name], ...(runtime.name === "node" ? nodeFlags : []), ...args];
+  const child = spawn(runtime.path, all, { cwd: bench, stdio: ["ignore", "pipe", "pipe"] });
   child.errors = "";
   child.stderr.on("data", (data) => (child.errors += data));
   try {

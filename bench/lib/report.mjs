@@ -2,15 +2,7 @@
 import { cpus, release, totalmem, type } from "node:os";
 import { rows } from "../plan.mjs";
 import { wanted as wantedSizes } from "../rows/size.mjs";
-import {
-  best,
-  closest,
-  compared,
-  load,
-  median,
-  short,
-  wantOf,
-} from "./figures.mjs";
+import { best, closest, compared, load, median, short, wantOf } from "./figures.mjs";
 
 const RUNTIMES = ["bun", "deno", "node"];
 const TITLES = { bun: "Bun", deno: "Deno", node: "Node" };
@@ -18,24 +10,16 @@ const TITLES = { bun: "Bun", deno: "Deno", node: "Node" };
 export function report(out) {
   const sections = Object.entries(rows)
     .map(([name, row]) => {
-      const data = Object.fromEntries(
-        RUNTIMES.map((runtime) => [runtime, load(out, name, runtime)]),
-      );
+      const data = Object.fromEntries(RUNTIMES.map((runtime) => [runtime, load(out, name, runtime)]));
       return { name, row, data };
     })
-    .filter(({ data }) =>
-      RUNTIMES.some((runtime) => data[runtime] !== undefined)
-    );
-  return [head(sections), verdicts(sections), ...sections.map(section)].join(
-    "\n\n",
-  ) + "\n";
+    .filter(({ data }) => RUNTIMES.some((runtime) => data[runtime] !== undefined));
+  return [head(sections), verdicts(sections), ...sections.map(section)].join("\n\n") + "\n";
 }
 
 function head(sections) {
   const versions = RUNTIMES.flatMap((runtime) => {
-    const version = sections.map(({ data }) => data[runtime]?.version).findLast(
-      (each) => each !== undefined,
-    );
+    const version = sections.map(({ data }) => data[runtime]?.version).findLast((each) => each !== undefined);
     return version === undefined ? [] : [`${TITLES[runtime]} ${version}`];
   });
   const dates = sections
@@ -56,9 +40,7 @@ the same run. Absolute figures only show the scale.
       totalmem() / 2 ** 30,
     )
   } GiB, ${type()} ${release()}, shared with other work.
-- Runtimes: ${
-    versions.join(", ")
-  }. Peers: the exact versions in \`bench/package.json\`.
+- Runtimes: ${versions.join(", ")}. Peers: the exact versions in \`bench/package.json\`.
 - In one process: each candidate in a process of its own, 3 interleaved rounds in random order, 5 samples of 40 ms each
   after 300 ms of warm-up, timed by mitata. A ratio is of the best samples (noise can only add), in brackets of the medians.
 - Between processes: closed loop, 1.5 s at each level after 0.5 s of warm-up, 3 interleaved rounds; ratios of medians.
@@ -69,9 +51,7 @@ function verdicts(sections) {
   const all = sections.flatMap(({ row, data }) =>
     row.kind === "size" ? sizeVerdicts(row, data) : rowVerdicts(row, data)
   );
-  const figures = all.flatMap(({ results }) => results).filter((result) =>
-    result?.met !== undefined
-  );
+  const figures = all.flatMap(({ results }) => results).filter((result) => result?.met !== undefined);
   const lines = all.map(({ what, wanted, results }) => {
     const cells = results.map((result) => {
       if (result === undefined) return "";
@@ -97,27 +77,17 @@ function rowVerdicts(row, data) {
     .map((comparison) => ({
       what: `${title}: ${label(comparison)}`,
       wanted: wish(row, comparison),
-      results: RUNTIMES.map((runtime) =>
-        compared(row, comparison, data[runtime], runtime)
-      ),
+      results: RUNTIMES.map((runtime) => compared(row, comparison, data[runtime], runtime)),
     }));
   const groups = new Map();
   for (const comparison of row.compare.filter(({ peer }) => peer)) {
     const { ours, level } = comparison;
-    const key = `${ours} / closest peer${
-      level === undefined ? "" : `, ${level} in flight`
-    }`;
+    const key = `${ours} / closest peer${level === undefined ? "" : `, ${level} in flight`}`;
     groups.set(key, [...(groups.get(key) ?? []), comparison]);
   }
   for (const [key, peers] of groups) {
-    const results = RUNTIMES.map((runtime) =>
-      closest(row, peers, data[runtime], runtime)
-    );
-    verdicts.push({
-      what: `${title}: ${key}`,
-      wanted: row.kind === "remote" ? "> 1" : "< 1",
-      results,
-    });
+    const results = RUNTIMES.map((runtime) => closest(row, peers, data[runtime], runtime));
+    verdicts.push({ what: `${title}: ${key}`, wanted: row.kind === "remote" ? "> 1" : "< 1", results });
   }
   return verdicts;
 }
@@ -125,9 +95,7 @@ function rowVerdicts(row, data) {
 function sizeVerdicts(row, data) {
   return Object.entries(wantedSizes).map(([entry, limit]) => {
     const gzip = data.bun?.sizes.catga[entry]?.gzip;
-    const result = gzip === undefined
-      ? undefined
-      : { text: kb(gzip), met: gzip <= limit * 1000 };
+    const result = gzip === undefined ? undefined : { text: kb(gzip), met: gzip <= limit * 1000 };
     const what = entry === "." ? "mediator entry" : entry;
     return {
       what: `${row.title}: ${what}, gzip kB`,
@@ -141,15 +109,10 @@ function section({ row, data }) {
   const tables = row.kind === "size"
     ? [sizeTable(data.bun.sizes)]
     : [ratioTable(row, data), scaleTable(row, data)];
-  const dates = new Set(
-    RUNTIMES.flatMap((runtime) => data[runtime]?.date ?? []),
-  );
+  const dates = new Set(RUNTIMES.flatMap((runtime) => data[runtime]?.date ?? []));
   const failed = RUNTIMES.flatMap((runtime) =>
     Object.entries(data[runtime]?.errors ?? {}).map(
-      ([name, error]) =>
-        `- Not measured on ${TITLES[runtime]}: ${name} (${
-          error.split("\n")[0]
-        })`,
+      ([name, error]) => `- Not measured on ${TITLES[runtime]}: ${name} (${error.split("\n")[0]})`,
     )
   );
   const notes = [
@@ -164,31 +127,19 @@ function ratioTable(row, data) {
   const lines = row.compare
     .filter(({ wantAbsolute }) => wantAbsolute === undefined)
     .map((comparison) => {
-      const cells = RUNTIMES.map((runtime) =>
-        compared(row, comparison, data[runtime], runtime)?.text ?? ""
-      );
+      const cells = RUNTIMES.map((runtime) => compared(row, comparison, data[runtime], runtime)?.text ?? "");
       return `| ${label(comparison)} | ${cells.join(" | ")} |`;
     });
-  return `| ${meaning(row)} | Bun | Deno | Node |\n|---|---|---|---|\n${
-    lines.join("\n")
-  }`;
+  return `| ${meaning(row)} | Bun | Deno | Node |\n|---|---|---|---|\n${lines.join("\n")}`;
 }
 
 function scaleTable(row, data) {
   const columns = RUNTIMES.filter((runtime) => data[runtime] !== undefined);
   const figures = {
-    local: [[
-      "ns",
-      row.unit,
-      (values) => `${short(best(values))} (${short(median(values))})`,
-    ]],
+    local: [["ns", row.unit, (values) => `${short(best(values))} (${short(median(values))})`]],
     heap: [["bytes", row.unit, (values) => short(median(values))]],
     startup: [
-      [
-        "ms",
-        "ms to the first answer",
-        (values) => `${short(best(values))} (${short(median(values))})`,
-      ],
+      ["ms", "ms to the first answer", (values) => `${short(best(values))} (${short(median(values))})`],
       ["mb", "MB resident", (values) => short(median(values))],
     ],
     remote: (row.levels ?? []).map((level) => [
@@ -227,38 +178,24 @@ function remoteCell(figures, level) {
 
 function sizeTable({ catga, peers }) {
   const line = (name, { min, gzip, error }) =>
-    error === undefined
-      ? `| ${name} | ${kb(min)} | ${kb(gzip)} |`
-      : `| ${name} | not built: ${error} | |`;
+    error === undefined ? `| ${name} | ${kb(min)} | ${kb(gzip)} |` : `| ${name} | not built: ${error} | |`;
   const ours = Object.entries(catga).map(([entry, size]) =>
-    line(
-      entry.startsWith(".") ? `@catga/catga${entry.slice(1)}` : `**${entry}**`,
-      size,
-    )
+    line(entry.startsWith(".") ? `@catga/catga${entry.slice(1)}` : `**${entry}**`, size)
   );
   const theirs = Object.entries(peers).map(([name, size]) => line(name, size));
-  return `| | minified kB | gzip kB |\n|---|---|---|\n${
-    [...ours, ...theirs].join("\n")
-  }`;
+  return `| | minified kB | gzip kB |\n|---|---|---|\n${[...ours, ...theirs].join("\n")}`;
 }
 
 function wants({ want, wantAbsolute, wantMore }) {
-  return want !== undefined || wantAbsolute !== undefined ||
-    wantMore !== undefined;
+  return want !== undefined || wantAbsolute !== undefined || wantMore !== undefined;
 }
 
 function label({ ours, other, level, latency, of, wantAbsolute }) {
   const what = wantAbsolute === undefined ? `${ours} / ${other}` : ours;
   if (level !== undefined) {
-    return `${what}, ${latency ? "latency at" : ""} ${level} in flight`.replace(
-      "  ",
-      " ",
-    );
+    return `${what}, ${latency ? "latency at" : ""} ${level} in flight`.replace("  ", " ");
   }
-  return {
-    ms: `${what}, start`,
-    mb: `${ours} - ${other}, idle memory in MB`,
-  }[of] ?? what;
+  return { ms: `${what}, start`, mb: `${ours} - ${other}, idle memory in MB` }[of] ?? what;
 }
 
 function wish(row, comparison) {

@@ -1,22 +1,9 @@
 // What has to be there before anything is measured: the peers, the runtimes, this library as Node gets it.
 import { spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import {
-  ensureInstalled,
-  ensureNode24,
-  root,
-  runtimes,
-  tool,
-} from "../../tools/install.mjs";
+import { ensureInstalled, ensureNode24, root, runtimes, tool } from "../../tools/install.mjs";
 import { bench } from "./processes.mjs";
 
 const modules = join(bench, "node_modules");
@@ -30,11 +17,7 @@ export function prepare(names) {
     const path = pathOf(name);
     if (path === undefined) continue;
     const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
-    found.push({
-      name,
-      path,
-      version: /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "?",
-    });
+    found.push({ name, path, version: /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "?" });
   }
   if (found.some(({ name }) => name === "node")) buildForNode();
   return found;
@@ -51,22 +34,15 @@ function pathOf(name) {
 }
 
 function installPeers() {
-  const { dependencies } = JSON.parse(
-    readFileSync(join(bench, "package.json"), "utf8"),
-  );
+  const { dependencies } = JSON.parse(readFileSync(join(bench, "package.json"), "utf8"));
   const there = Object.entries(dependencies).every(([name, version]) => {
     const manifest = join(modules, name, "package.json");
-    return existsSync(manifest) &&
-      JSON.parse(readFileSync(manifest, "utf8")).version === version;
+    return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).version === version;
   });
   if (there) return;
   process.stderr.write("Installing the peers: npm ci in bench\n");
   const shell = process.platform === "win32";
-  const { status } = spawnSync("npm", ["ci"], {
-    cwd: bench,
-    stdio: ["ignore", "ignore", "inherit"],
-    shell,
-  });
+  const { status } = spawnSync("npm", ["ci"], { cwd: bench, stdio: ["ignore", "ignore", "inherit"], shell });
   if (status !== 0) {
     throw new Error(`npm ci in bench failed with exit code ${status}`);
   }
@@ -77,13 +53,8 @@ function buildForNode() {
   const out = join(bench, ".out/package");
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
-  const { name, exports } = JSON.parse(
-    readFileSync(join(root, "package.json"), "utf8"),
-  );
-  writeFileSync(
-    join(out, "package.json"),
-    JSON.stringify({ name, type: "module", exports }),
-  );
+  const { name, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  writeFileSync(join(out, "package.json"), JSON.stringify({ name, type: "module", exports }));
   const [command, ...args] = tool(
     "typescript/bin/tsc",
     "-p",

@@ -1,20 +1,12 @@
 /** The limit over HTTP: up to 64 requests that meet in a turn share one POST. No framework at either end. */
-import {
-  accept,
-  type AskFor,
-  type Order,
-  type Receipt,
-} from "../harness/order.ts";
+import { accept, type AskFor, type Order, type Receipt } from "../harness/order.ts";
 import { serveText } from "../harness/serve.ts";
 
 const MOST = 64;
 
 export function serve(port: number): void {
   serveText(
-    async (text) =>
-      JSON.stringify(
-        await Promise.all((JSON.parse(text) as Order[]).map(accept)),
-      ),
+    async (text) => JSON.stringify(await Promise.all((JSON.parse(text) as Order[]).map(accept))),
     port,
   );
 }
@@ -58,6 +50,5 @@ async function poster(url: string): Promise<(body: string) => Promise<string>> {
   }
   const { Pool } = await import("undici");
   const pool = new Pool(url);
-  return async (body) =>
-    (await pool.request({ path: "/", method: "POST", body })).body.text();
+  return async (body) => (await pool.request({ path: "/", method: "POST", body })).body.text();
 }

@@ -1,48 +1,20 @@
 // deno-lint-ignore-file require-await
 /** This library in one process. */
-import {
-  command,
-  createMediator,
-  event,
-  handle,
-  on,
-  query,
-  type,
-} from "@catga/catga";
+import { command, createMediator, event, handle, on, query, type } from "@catga/catga";
 import type { Behavior, Mediator, Module } from "@catga/catga";
-import {
-  bulkhead,
-  circuitBreaker,
-  log,
-  metrics,
-  retry,
-  trace,
-  validate,
-} from "@catga/catga/behaviors";
+import { bulkhead, circuitBreaker, log, metrics, retry, trace, validate } from "@catga/catga/behaviors";
 import { type Candidate, succeedsWithB } from "../harness/candidate.ts";
 
-const Ping = command("ping", {
-  input: type<{ a: number }>(),
-  output: type<{ b: number }>(),
-});
-const Look = query("look", {
-  input: type<{ a: number }>(),
-  output: type<{ b: number }>(),
-});
+const Ping = command("ping", { input: type<{ a: number }>(), output: type<{ b: number }>() });
+const Look = query("look", { input: type<{ a: number }>(), output: type<{ b: number }>() });
 const Pinged = event("pinged", { data: type<{ a: number }>() });
 
-const answer = async (body: { a: number }): Promise<{ b: number }> => ({
-  b: body.a,
-});
-const succeeds = (answer: unknown): boolean =>
-  (answer as { ok?: unknown }).ok === true;
+const answer = async (body: { a: number }): Promise<{ b: number }> => ({ b: body.a });
+const succeeds = (answer: unknown): boolean => (answer as { ok?: unknown }).ok === true;
 
 let count = 0;
 
-function mediator(
-  handlers: Module,
-  behaviors: readonly Behavior[] = [],
-): Mediator {
+function mediator(handlers: Module, behaviors: readonly Behavior[] = []): Mediator {
   return createMediator({ handlers, behaviors });
 }
 
@@ -66,11 +38,7 @@ export function sendIdle(): Candidate {
 
 /** Three behaviors that watch each call. */
 export function sendGuarded(): Candidate {
-  const app = mediator([handle(Look, answer)], [
-    retry(),
-    circuitBreaker(),
-    bulkhead({ concurrency: 1000 }),
-  ]);
+  const app = mediator([handle(Look, answer)], [retry(), circuitBreaker(), bulkhead({ concurrency: 1000 })]);
   return { run: () => app.send(Look({ a: count++ })), check: succeedsWithB };
 }
 
@@ -80,19 +48,14 @@ export function sendAll(size: number): Candidate {
   return {
     run: () => app.sendAll(messages),
     per: size,
-    check: (answers) =>
-      (answers as unknown[]).length === size &&
-      (answers as unknown[]).every(succeedsWithB),
+    check: (answers) => (answers as unknown[]).length === size && (answers as unknown[]).every(succeedsWithB),
   };
 }
 
 export function publish(listeners: number): Candidate {
   let heard = 0;
-  const listen = async (body: { a: number }): Promise<void> =>
-    void (heard += body.a > -1 ? 1 : 0);
-  const app = mediator(
-    Array.from({ length: listeners }, () => on(Pinged, (body) => listen(body))),
-  );
+  const listen = async (body: { a: number }): Promise<void> => void (heard += body.a > -1 ? 1 : 0);
+  const app = mediator(Array.from({ length: listeners }, () => on(Pinged, (body) => listen(body))));
   return {
     run: () => app.publish(Pinged({ a: count++ })),
     check: (answer) => succeeds(answer) && heard === listeners,
@@ -102,13 +65,7 @@ export function publish(listeners: number): Candidate {
 /** Synchronous listeners and nobody who waits. */
 export function publishUnawaited(listeners: number): Candidate {
   let heard = 0;
-  const listen = (body: { a: number }): void =>
-    void (heard += body.a > -1 ? 1 : 0);
-  const app = mediator(
-    Array.from({ length: listeners }, () => on(Pinged, (body) => listen(body))),
-  );
-  return {
-    run: () => void app.publish(Pinged({ a: count++ })),
-    check: () => heard === listeners,
-  };
+  const listen = (body: { a: number }): void => void (heard += body.a > -1 ? 1 : 0);
+  const app = mediator(Array.from({ length: listeners }, () => on(Pinged, (body) => listen(body))));
+  return { run: () => void app.publish(Pinged({ a: count++ })), check: () => heard === listeners };
 }

@@ -1,10 +1,6 @@
 // deno-lint-ignore-file require-await
 /** What can be done without any library: the limits. */
-import {
-  type Candidate,
-  carriesB,
-  succeedsWithB,
-} from "../harness/candidate.ts";
+import { type Candidate, carriesB, succeedsWithB } from "../harness/candidate.ts";
 
 interface Ping {
   readonly a: number;
@@ -12,17 +8,11 @@ interface Ping {
 interface Pong {
   readonly b: number;
 }
-type Answer = { readonly ok: true; readonly value: Pong } | {
-  readonly ok: false;
-  readonly error: unknown;
-};
+type Answer = { readonly ok: true; readonly value: Pong } | { readonly ok: false; readonly error: unknown };
 type Step = (body: Ping) => Promise<Answer>;
 
 const answer = async (body: Ping): Promise<Pong> => ({ b: body.a });
-const answerResult = async (body: Ping): Promise<Answer> => ({
-  ok: true,
-  value: { b: body.a },
-});
+const answerResult = async (body: Ping): Promise<Answer> => ({ ok: true, value: { b: body.a } });
 const failed = (error: unknown): Answer => ({ ok: false, error });
 const safely: Step = (body) => answerResult(body).then(undefined, failed);
 
@@ -57,32 +47,23 @@ export function callAll(size: number): Candidate {
   return {
     run: () => Promise.all(bodies.map(answer)),
     per: size,
-    check: (answers) =>
-      (answers as Pong[]).length === size &&
-      (answers as Pong[]).every(carriesB),
+    check: (answers) => (answers as Pong[]).length === size && (answers as Pong[]).every(carriesB),
   };
 }
 
 /** All listeners started, then each awaited. */
 export function tell(listeners: number): Candidate {
   let heard = 0;
-  const listen = async (body: Ping): Promise<void> =>
-    void (heard += body.a > -1 ? 1 : 0);
+  const listen = async (body: Ping): Promise<void> => void (heard += body.a > -1 ? 1 : 0);
   const audience = new Map([
-    [
-      "pinged",
-      Array.from({ length: listeners }, () => (body: Ping) => listen(body)),
-    ],
+    ["pinged", Array.from({ length: listeners }, () => (body: Ping) => listen(body))],
   ]);
   const publish = async (name: string, body: Ping): Promise<void> => {
     const started: Promise<void>[] = [];
     for (const hear of audience.get(name)!) started.push(hear(body));
     for (const done of started) await done;
   };
-  return {
-    run: () => publish("pinged", { a: count++ }),
-    check: () => heard === listeners,
-  };
+  return { run: () => publish("pinged", { a: count++ }), check: () => heard === listeners };
 }
 
 /** A look-up and a loop over synchronous listeners, nothing to wait for. */
@@ -90,16 +71,10 @@ export function shout(listeners: number): Candidate {
   let heard = 0;
   const listen = (body: Ping): void => void (heard += body.a > -1 ? 1 : 0);
   const audience = new Map([
-    [
-      "pinged",
-      Array.from({ length: listeners }, () => (body: Ping) => listen(body)),
-    ],
+    ["pinged", Array.from({ length: listeners }, () => (body: Ping) => listen(body))],
   ]);
   const publish = (name: string, body: Ping): void => {
     for (const hear of audience.get(name)!) hear(body);
   };
-  return {
-    run: () => publish("pinged", { a: count++ }),
-    check: () => heard === listeners,
-  };
+  return { run: () => publish("pinged", { a: count++ }), check: () => heard === listeners };
 }

@@ -7,12 +7,9 @@ interface Pinger {
 }
 const Pinger = Context.Service<Pinger>("Pinger");
 
-const services = Context.make(Pinger, {
-  ping: (body) => Effect.sync(() => ({ b: body.a })),
-});
+const services = Context.make(Pinger, { ping: (body) => Effect.sync(() => ({ b: body.a })) });
 const run = Effect.runPromiseWith(services);
-const ping = (body: { a: number }) =>
-  Effect.flatMap(Pinger, (pinger) => pinger.ping(body));
+const ping = (body: { a: number }) => Effect.flatMap(Pinger, (pinger) => pinger.ping(body));
 
 let count = 0;
 

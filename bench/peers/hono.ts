@@ -11,8 +11,7 @@ export function send(): Candidate {
   app.post("/ping", async (c) => c.json({ b: (await c.req.json()).a }));
   const run = async (): Promise<unknown> => {
     const body = JSON.stringify({ a: count++ });
-    return (await app.request("/ping", { method: "POST", headers, body }))
-      .json();
+    return (await app.request("/ping", { method: "POST", headers, body })).json();
   };
   return { run, check: carriesB };
 }

@@ -3,13 +3,7 @@
 import * as mediatr from "mediatr-ts";
 import { type Candidate, carriesB } from "../harness/candidate.ts";
 
-const {
-  Mediator,
-  NotificationData,
-  notificationHandler,
-  RequestData,
-  requestHandler,
-} = mediatr;
+const { Mediator, NotificationData, notificationHandler, RequestData, requestHandler } = mediatr;
 
 class Ping extends RequestData<{ b: number }> {
   readonly a: number;
@@ -60,8 +54,5 @@ export function publish(listeners: number): Candidate {
     notificationHandler(Pinged)(Listener);
   }
   const mediator = new Mediator();
-  return {
-    run: () => mediator.publish(new Pinged(count++)),
-    check: () => heard === listeners,
-  };
+  return { run: () => mediator.publish(new Pinged(count++)), check: () => heard === listeners };
 }

@@ -3,10 +3,7 @@
 import { ServiceBroker } from "moleculer";
 import { type Candidate, carriesB } from "../harness/candidate.ts";
 
-export async function start(
-  services: any[],
-  options: object = {},
-): Promise<any> {
+export async function start(services: any[], options: object = {}): Promise<any> {
   const broker = new ServiceBroker({
     logger: false,
     metrics: false,
@@ -30,18 +27,12 @@ let count = 0;
 
 export async function send(): Promise<Candidate> {
   const broker = await start([pingService]);
-  return {
-    run: () => broker.call("bench.ping", { a: count++ }),
-    check: carriesB,
-  };
+  return { run: () => broker.call("bench.ping", { a: count++ }), check: carriesB };
 }
 
 export async function sendAll(size: number): Promise<Candidate> {
   const broker = await start([pingService]);
-  const calls = Array.from(
-    { length: size },
-    (_, a) => ({ action: "bench.ping", params: { a } }),
-  );
+  const calls = Array.from({ length: size }, (_, a) => ({ action: "bench.ping", params: { a } }));
   return {
     run: () => broker.mcall(calls),
     per: size,
@@ -53,14 +44,8 @@ export async function publish(listeners: number): Promise<Candidate> {
   let heard = 0;
   const services = Array.from({ length: listeners }, (_, at) => ({
     name: `listener${at}`,
-    events: {
-      pinged: async (context: any) =>
-        void (heard += context.params.a > -1 ? 1 : 0),
-    },
+    events: { pinged: async (context: any) => void (heard += context.params.a > -1 ? 1 : 0) },
   }));
   const broker = await start(services);
-  return {
-    run: () => broker.emit("pinged", { a: count++ }),
-    check: () => heard === listeners,
-  };
+  return { run: () => broker.emit("pinged", { a: count++ }), check: () => heard === listeners };
 }

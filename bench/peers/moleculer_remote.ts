@@ -5,18 +5,12 @@ import { start } from "./moleculer.ts";
 
 function transporter(self: "server" | "client", port: number): object {
   const urls = [`127.0.0.1:${port}/server`, `127.0.0.1:${port + 1}/client`];
-  return {
-    nodeID: self,
-    transporter: { type: "TCP", options: { udpDiscovery: false, urls } },
-  };
+  return { nodeID: self, transporter: { type: "TCP", options: { udpDiscovery: false, urls } } };
 }
 
 export function serve(port: number): Promise<unknown> {
   const ping = (context: any) => accept(context.params as Order);
-  return start(
-    [{ name: "orders", actions: { place: ping } }],
-    transporter("server", port),
-  );
+  return start([{ name: "orders", actions: { place: ping } }], transporter("server", port));
 }
 
 export async function connect(port: number): Promise<AskFor> {

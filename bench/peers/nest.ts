@@ -3,13 +3,7 @@
 import "reflect-metadata";
 import { Module } from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
-import {
-  CommandBus,
-  CommandHandler,
-  CqrsModule,
-  EventBus,
-  EventsHandler,
-} from "@nestjs/cqrs";
+import { CommandBus, CommandHandler, CqrsModule, EventBus, EventsHandler } from "@nestjs/cqrs";
 import { type Candidate, carriesB } from "../harness/candidate.ts";
 
 class Ping {
@@ -30,9 +24,7 @@ CommandHandler(Ping)(PingHandler);
 async function start(...providers: any[]): Promise<any> {
   class App {}
   Module({ imports: [CqrsModule.forRoot()], providers })(App);
-  const app = await NestFactory.createApplicationContext(App, {
-    logger: false,
-  });
+  const app = await NestFactory.createApplicationContext(App, { logger: false });
   return await app.init();
 }
 

@@ -2,19 +2,9 @@
 import "reflect-metadata";
 import { Controller, Module } from "@nestjs/common";
 import { NestFactory } from "@nestjs/core";
-import {
-  ClientProxyFactory,
-  MessagePattern,
-  Payload,
-  Transport,
-} from "@nestjs/microservices";
+import { ClientProxyFactory, MessagePattern, Payload, Transport } from "@nestjs/microservices";
 import { firstValueFrom } from "rxjs";
-import {
-  accept,
-  type AskFor,
-  type Order,
-  type Receipt,
-} from "../harness/order.ts";
+import { accept, type AskFor, type Order, type Receipt } from "../harness/order.ts";
 
 class Orders {
   place(order: Order): Promise<Receipt> {
@@ -32,16 +22,10 @@ Controller()(Orders);
 class App {}
 Module({ controllers: [Orders] })(App);
 
-const tcp = (port: number) => ({
-  transport: Transport.TCP as const,
-  options: { host: "127.0.0.1", port },
-});
+const tcp = (port: number) => ({ transport: Transport.TCP as const, options: { host: "127.0.0.1", port } });
 
 export async function serve(port: number): Promise<void> {
-  const app = await NestFactory.createMicroservice(App, {
-    ...tcp(port),
-    logger: false,
-  });
+  const app = await NestFactory.createMicroservice(App, { ...tcp(port), logger: false });
   await app.listen();
 }
 

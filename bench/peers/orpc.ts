@@ -3,9 +3,7 @@
 import { createRouterClient, os } from "@orpc/server";
 import { type Candidate, carriesB } from "../harness/candidate.ts";
 
-const router = {
-  ping: os.handler(async ({ input }) => ({ b: (input as { a: number }).a })),
-};
+const router = { ping: os.handler(async ({ input }) => ({ b: (input as { a: number }).a })) };
 
 let count = 0;
 

@@ -19,25 +19,19 @@ export async function serve(port: number): Promise<void> {
     const handler = new RPCHandler(router, { plugins });
     const missing = new Response("Not found", { status: 404 });
     await serveFetch(
-      async (request) =>
-        (await handler.handle(request, { context: {} })).response ?? missing,
+      async (request) => (await handler.handle(request, { context: {} })).response ?? missing,
       port,
     );
   } else {
     const handler = new NodeHandler(router, { plugins });
-    createServer((request, response) =>
-      void handler.handle(request, response, { context: {} })
-    ).listen(
+    createServer((request, response) => void handler.handle(request, response, { context: {} })).listen(
       port,
       "127.0.0.1",
     );
   }
 }
 
-function client(
-  port: number,
-  plugins: BatchLinkPlugin<Record<never, never>>[],
-): AskFor {
+function client(port: number, plugins: BatchLinkPlugin<Record<never, never>>[]): AskFor {
   const link = new RPCLink({ url: `http://127.0.0.1:${port}`, plugins });
   const orders = createORPCClient(link) as any;
   return (order) => orders.place(order);
@@ -49,7 +43,5 @@ export function connect(port: number): AskFor {
 
 export function connectBatched(port: number): AskFor {
   const groups = [{ condition: () => true, context: {} }] as const;
-  return client(port, [
-    new BatchLinkPlugin({ groups, maxSize: 64, mode: "buffered" }),
-  ]);
+  return client(port, [new BatchLinkPlugin({ groups, maxSize: 64, mode: "buffered" })]);
 }

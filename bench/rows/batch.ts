@@ -4,8 +4,7 @@ import type { Candidates } from "../harness/candidate.ts";
 const SIZE = 1000;
 
 export const candidates: Candidates = {
-  "Promise.all of direct calls": async () =>
-    (await import("../peers/direct.ts")).callAll(SIZE),
+  "Promise.all of direct calls": async () => (await import("../peers/direct.ts")).callAll(SIZE),
   catga: async () => (await import("../peers/catga.ts")).sendAll(SIZE),
   "@nestjs/cqrs": async () => (await import("../peers/nest.ts")).sendAll(SIZE),
   moleculer: async () => (await import("../peers/moleculer.ts")).sendAll(SIZE),

@@ -34,24 +34,16 @@ const optional = [
 
 /** Bytes by name: `{ catga: { entry: { min, gzip } }, peers: { … } }`. */
 export function sizes(bun) {
-  const { exports } = JSON.parse(
-    readFileSync(join(bench, "../deno.json"), "utf8"),
-  );
+  const { exports } = JSON.parse(readFileSync(join(bench, "../deno.json"), "utf8"));
   const path = (entry) => JSON.stringify(join(bench, "..", exports[entry]));
   const catga = {
-    [ALL]: [".", "./cluster", "./http"].map((entry) =>
-      `export * from ${path(entry)};`
-    ).join("\n"),
+    [ALL]: [".", "./cluster", "./http"].map((entry) => `export * from ${path(entry)};`).join("\n"),
   };
   for (const entry of Object.keys(exports)) {
     catga[entry] = `export * from ${path(entry)};`;
   }
   const each = (sources) =>
-    Object.fromEntries(
-      Object.entries(sources).map((
-        [name, source],
-      ) => [name, bundled(bun, source)]),
-    );
+    Object.fromEntries(Object.entries(sources).map(([name, source]) => [name, bundled(bun, source)]));
   return { catga: each(catga), peers: each(peers) };
 }
 
@@ -59,24 +51,10 @@ function bundled(bun, source) {
   const folder = join(bench, ".out/size");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "entry.mjs"), source);
-  const apart = source.includes('from "/')
-    ? ["hono", "hono/*", "@hono/node-server", "undici"]
-    : [];
-  const external = [...apart, ...optional].flatMap((
-    name,
-  ) => ["--external", name]);
-  const args = [
-    "build",
-    "--minify",
-    "--target=node",
-    "--outfile",
-    join(folder, "out.mjs"),
-    ...external,
-  ];
-  const { status, stderr } = spawnSync(bun, [
-    ...args,
-    join(folder, "entry.mjs"),
-  ], {
+  const apart = source.includes('from "/') ? ["hono", "hono/*", "@hono/node-server", "undici"] : [];
+  const external = [...apart, ...optional].flatMap((name) => ["--external", name]);
+  const args = ["build", "--minify", "--target=node", "--outfile", join(folder, "out.mjs"), ...external];
+  const { status, stderr } = spawnSync(bun, [...args, join(folder, "entry.mjs")], {
     cwd: bench,
     encoding: "utf8",
   });

@@ -7,10 +7,7 @@ import { start, stop } from "../lib/processes.mjs";
 /** One sample: `{ ms, mb }`. */
 export async function sampleStartup(runtime, candidate, port, idle) {
   const begin = performance.now();
-  const child = await start(runtime, [
-    `startup/${candidate}.mjs`,
-    String(port),
-  ]);
+  const child = await start(runtime, [`startup/${candidate}.mjs`, String(port)]);
   try {
     await firstAnswer(port);
     const ms = performance.now() - begin;
@@ -31,8 +28,6 @@ function firstAnswer(port) {
 }
 
 function residentMegabytes(pid) {
-  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(
-    readFileSync(`/proc/${pid}/status`, "utf8"),
-  )?.[1];
+  const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return Number(kilobytes) / 1024;
 }

@@ -66,8 +66,8 @@ export class Inbound {
     }
     const { kind, items } = envelope;
     if (kind === "call") return this.#calls(envelope, reply, options);
-    if (kind === "stream") return this.#stream(decodeMessage(items[0]), reply, options);
-    if (kind === "notice") return this.#notices(items);
+    if (kind === "stream") return this.#stream(this.#messages(items.slice(0, 1))[0]!, reply, options);
+    if (kind === "notice") return this.#notices(this.#messages(items));
     if (kind === "cancel") return this.#cancel(envelope);
     if (kind === "beat") return void await reply(this.encode("beat", this.#beat(items)));
     throw this.#refuse(new TypeError("unknown kind of frame"));
@@ -93,14 +93,17 @@ export class Inbound {
   }
 
   #calls(envelope: Envelope, reply: Reply, options: ExchangeOptions): Promise<void> {
-    let messages;
-    try {
-      messages = envelope.items.map(decodeMessage);
-    } catch (thrown) {
-      return Promise.reject(this.#refuse(thrown));
-    }
     const name = `${envelope.from}/${envelope.incarnation}/${envelope.seq}`;
-    return new CallFrame(this, name, messages, reply, options).run();
+    return new CallFrame(this, name, this.#messages(envelope.items), reply, options).run();
+  }
+
+  #messages(items: readonly unknown[]): ReceivedMessage[] {
+    try {
+      if (items.length === 0) throw new TypeError("The frame is empty");
+      return items.map(decodeMessage);
+    } catch (thrown) {
+      throw this.#refuse(thrown);
+    }
   }
 
   async #stream(message: ReceivedMessage, reply: Reply, { signal }: ExchangeOptions): Promise<void> {
@@ -138,25 +141,17 @@ export class Inbound {
     }
   }
 
-  #notices(items: readonly unknown[]): Promise<void> {
-    let messages;
-    try {
-      messages = items.map(decodeMessage);
-    } catch (thrown) {
-      return Promise.reject(this.#refuse(thrown));
-    }
+  #notices(messages: readonly ReceivedMessage[]): void {
     for (const message of messages) {
       void this.engine.tell(messageOf(message, "event"), this.originOf(message));
     }
-    return Promise.resolve();
   }
 
-  #cancel({ from, incarnation, items }: Envelope): Promise<void> {
+  #cancel({ from, incarnation, items }: Envelope): void {
     for (const item of items) {
       const [seq, index] = Array.isArray(item) ? item as readonly unknown[] : [];
       if (typeof index === "number") this.open.get(`${from}/${incarnation}/${String(seq)}`)?.cancel(index);
     }
-    return Promise.resolve();
   }
 
   /** Writes an answer. Throws when an item cannot be encoded. */

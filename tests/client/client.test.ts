@@ -157,7 +157,7 @@ describe("a client without an answer gets", () => {
 });
 
 describe("a client makes of an answer that is no problem of ours", () => {
-  test.each(
+  test.each<[number, string]>(
     [
       [400, "VALIDATION"],
       [401, "INTERNAL"],
@@ -170,7 +170,7 @@ describe("a client makes of an answer that is no problem of ours", () => {
       [503, "TRANSPORT"],
       [504, "TIMEOUT"],
       [301, "TRANSPORT"],
-    ] as const,
+    ],
   )("status %d: %s", async (status, code) => {
     for (const body of ["<html>", "", "null", `{"code":"__proto__"}`, `{"code":7,"detail":{}}`, "[]"]) {
       const result = await answering(() => new Response(body, { status })).send(Ping());

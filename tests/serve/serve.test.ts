@@ -107,9 +107,11 @@ describe("serve", () => {
       );
     }, { port: 0 });
     const answer = await fetch(server.url);
+    const start = performance.now();
     const stop = server.stop();
     expect(await answer.text()).toBe("0123456789");
     await stop;
+    expect(performance.now() - start).toBeLessThan(4000);
   });
 
   test("what outlasts the grace is cut", async () => {

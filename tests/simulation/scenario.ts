@@ -22,6 +22,8 @@ import { CALL_TIMEOUT, SimulatedNode } from "./simulated_node.ts";
 const FAULTS = 14_000;
 /** How long the nodes may take to see each other again, in ms: they are silent dead after 5 s, and then some beats. */
 const RECOVERY = 12_000;
+/** How long what was under way may take to end, in ms: a frame takes 6 s at most, and then its calls 4 s. */
+const QUIET = 11_000;
 /** How long leaving may take, in ms: 8 s for calls in flight, 1 s for goodbyes. */
 const LEAVING = 10_000;
 
@@ -91,7 +93,7 @@ class Scenario {
     const runtime = this.#simulation.runtime(name);
     const node = new SimulatedNode(name, life, runtime, this.#backend, this.#ledger, random);
     this.#nodes.set(name, node);
-    node.work(FAULTS - this.#simulation.time);
+    node.work(() => this.#simulation.time < FAULTS);
   }
 
   /** All nodes see all others again, calls of each kind succeed from everywhere, and nothing hangs. */
@@ -101,12 +103,18 @@ class Scenario {
     await this.#until(() => probes.every((call) => call.results > 0), CALL_TIMEOUT);
     const failed = probes.find((call) => call.result?.ok !== true);
     if (failed !== undefined) this.#fail(`${failed.name} ${failed.id} failed after all was well: ${JSON.stringify(failed.result)}`);
-    await this.#run(CALL_TIMEOUT);
-    const old = this.#network.exchanges().find(({ since }) => since < this.#simulation.time - CALL_TIMEOUT - 100);
-    if (old !== undefined) this.#fail(`an exchange hangs: ${JSON.stringify(old)}`);
-    for (const { name, node } of this.#nodes.values()) {
-      if (node!.stats().inFlight !== 0) this.#fail(`${name} still counts ${node!.stats().inFlight} calls`);
-    }
+    if (!await this.#until(() => this.#hanging() === undefined, QUIET)) this.#fail(`there hangs ${this.#hanging()}`);
+  }
+
+  /** What should have come to its end by now. */
+  #hanging(): string | undefined {
+    const old = this.#simulation.time - CALL_TIMEOUT - 100;
+    const exchange = this.#network.exchanges().find(({ since }) => since < old);
+    if (exchange !== undefined) return `an exchange: ${JSON.stringify(exchange)}`;
+    const busy = [...this.#nodes.values()].find(({ node }) => node!.stats().inFlight > 0);
+    if (busy !== undefined) return `a call that ${busy.name} answers`;
+    const open = [...this.#ledger.calls.values()].find((call) => call.results === 0 && this.#survived(call));
+    return open === undefined ? undefined : `a call of ${open.caller}: ${open.name} ${open.id}`;
   }
 
   /** All leave, and leave nothing behind. */
@@ -119,8 +127,6 @@ class Scenario {
     if (timers + exchanges + background > 0) {
       this.#fail(`left behind: ${timers} timers, ${exchanges} exchanges, ${background} pieces of background work`);
     }
-    const open = [...this.#ledger.calls.values()].find((call) => call.results === 0 && this.#survived(call));
-    if (open !== undefined) this.#fail(`${open.name} ${open.id} was never answered`);
   }
 
   /** Whether the life that made a call is the node's last. */

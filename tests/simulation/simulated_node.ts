@@ -34,13 +34,12 @@ export class SimulatedNode {
     );
   }
 
-  /** Makes calls at random times for so many ms. */
-  work(ms: number): void {
-    if (ms <= 0) return;
-    const wait = this.#random.between(0, 700);
-    this.runtime.clock.timer(wait, () => {
+  /** Makes calls at random times, as long as there is work. */
+  work(more: () => boolean): void {
+    this.runtime.clock.timer(this.#random.between(0, 700), () => {
+      if (!more()) return;
       if (this.node !== undefined) for (let left = this.#random.chance(0.2) ? 5 : 1; left > 0; left--) this.#act();
-      this.work(ms - wait);
+      this.work(more);
     });
   }
 
@@ -113,10 +112,12 @@ export class SimulatedNode {
     if (body.takes === 0 && body.end === "answer") return answer;
     if (body.takes === 0 && body.end === "fail") return refuse(body.id);
     return new Promise((resolve, reject) => {
-      this.runtime.clock.timer(body.takes, () => {
+      const { signal } = context;
+      const stop = this.runtime.clock.timer(body.takes, () => {
         if (body.end === "throw") reject(new Error("on purpose"));
         else resolve(body.end === "fail" ? refuse(body.id) as never : answer);
       });
+      signal.addEventListener("abort", () => (stop(), reject(signal.reason)), { once: true });
     });
   }
 

@@ -1,0 +1,43 @@
+// bun app.ts | deno run -A app.ts | deno serve -A app.ts | node app.ts
+import process from "node:process";
+import { command, createMediator, fail, handle, query } from "@catga/catga";
+import { health, route, routes } from "@catga/catga/hono";
+import { serve } from "@catga/catga/serve";
+import type { Hono } from "hono";
+import { toJsonSchema } from "@valibot/to-json-schema";
+import * as v from "valibot";
+
+const Order = v.object({ id: v.string(), sku: v.string(), quantity: v.number() });
+const CreateOrder = command("orders.create", {
+  input: v.object({ sku: v.string(), quantity: v.pipe(v.number(), v.integer(), v.minValue(1)) }),
+  output: Order,
+  errors: { OUT_OF_STOCK: v.object({ left: v.number() }) },
+});
+const GetOrder = query("orders.get", { input: v.object({ id: v.string() }), output: v.nullable(Order) });
+
+const orders = new Map<string, v.InferOutput<typeof Order>>();
+let left = 10;
+const mediator = createMediator({
+  handlers: [
+    handle(CreateOrder, ({ sku, quantity }) => {
+      if (quantity > left) return fail("OUT_OF_STOCK", { left });
+      left -= quantity;
+      const order = { id: String(orders.size + 1), sku, quantity };
+      orders.set(order.id, order);
+      return order;
+    }),
+    handle(GetOrder, ({ id }) => orders.get(id) ?? null),
+  ],
+});
+
+const table = [route("POST /orders", CreateOrder, { status: 201 }), route("GET /orders/:id", GetOrder)];
+const app: Hono = routes(mediator, table, {
+  openapi: {
+    title: "Orders",
+    version: "1.0.0",
+    toJsonSchema: (schema, side) => toJsonSchema(schema, { typeMode: side }),
+  },
+});
+app.route("/", health(undefined));
+export default app; // Bun and `deno serve` serve what a file exports; where nothing does, it serves itself.
+if (import.meta.main !== false) process.once("beforeExit", () => void serve(app.fetch, { port: 3000 }));

@@ -6,6 +6,8 @@ import { problem } from "./refusal.ts";
 
 /** How many microtasks a receiver has between its first reply and its end to be answered in one piece. */
 const PATIENCE = 12;
+/** What a receiver rejects a frame with that it cannot read, or has had before; it has counted and logged it. */
+const REFUSED: Readonly<Record<string, number>> = { SERIALIZATION: 400, TRANSPORT: 409 };
 /** Bytes that wait in a stream before a reply is asked to wait. */
 const WAITING = 65_536;
 
@@ -136,13 +138,16 @@ export class Answer implements ExchangeOptions {
 
   #fail(error: unknown): void {
     this.#settled = true;
-    this.#runtime.log({
-      level: "error",
-      event: "receiver.failed",
-      message: "A receiver failed while it answered a frame",
-      fields: { code: CatgaError.is(error) ? error.code : "INTERNAL", error },
-    });
-    if (this.#controller === undefined) this.#resolve(problem(500));
+    const status = CatgaError.is(error) ? REFUSED[error.code] : undefined;
+    if (status === undefined) {
+      this.#runtime.log({
+        level: "error",
+        event: "receiver.failed",
+        message: "A receiver failed while it answered a frame",
+        fields: { code: CatgaError.is(error) ? error.code : "INTERNAL", error },
+      });
+    }
+    if (this.#controller === undefined) this.#resolve(problem(status ?? 500));
     else this.#close(true);
   }
 

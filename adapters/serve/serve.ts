@@ -28,10 +28,11 @@ export interface StopOptions {
   /** The longest to wait for requests in flight, in ms; what is still open then is cut. @default 8000 */
   readonly grace?: number;
   /**
-   * How long to go on accepting requests, in ms, with `connection: close` on every answer, so that clients find out
-   * at their next request and not by a broken connection. @default 0
+   * How long to go on accepting requests, in ms or until a promise settles (such as that of `node.leave()`), with
+   * `connection: close` on every answer, so that clients find out at their next request and not by a broken
+   * connection. @default 0
    */
-  readonly linger?: number;
+  readonly linger?: number | Promise<unknown>;
 }
 
 /** A server that listens. Disposing it stops it. */
@@ -87,7 +88,8 @@ export async function serve(handler: Handler, options: ServeOptions): Promise<Se
   });
 
   const run = async ({ grace = 8000, linger = 0 }: StopOptions): Promise<void> => {
-    if (linger > 0) await sleep(linger);
+    if (typeof linger !== "number") await linger.then(() => {}, () => {});
+    else if (linger > 0) await sleep(linger);
     let patience = (): void => {};
     const enough = new Promise<void>((resolve) => patience = runtime.clock.timer(grace, resolve));
     await Promise.race([listener.drain().catch(() => {}), enough]);

@@ -17,7 +17,8 @@ import { OrderBook } from "./order_book.ts";
 import { orders } from "./orders.ts";
 import { stock } from "./stock.ts";
 
-const { PORT = "5001", HOST = "127.0.0.1", ENDPOINT, PEERS = "", CATGA_SECRET, HEARTBEAT = "1000" } = process.env;
+const { PORT = "5001", HOST = "127.0.0.1", ENDPOINT, PEERS = "", CATGA_SECRET, HEARTBEAT = "1000" } =
+  process.env;
 const name = process.env["NODE_ID"] ?? `node-${PORT}`;
 /** How long a node that ends goes on answering, in ms, so that clients have time to turn to another one. */
 const goodbye = 1000;
@@ -25,7 +26,9 @@ const goodbye = 1000;
 const say = (text: string): void => console.log(`[${name}] ${text}`);
 const runtime = processRuntime({
   log: ({ level, message, fields = {} }) => {
-    if (level === "warn" || level === "error") say(`${level}: ${message} ${String(fields["error"] ?? fields["cause"] ?? "")}`);
+    if (level === "warn" || level === "error") {
+      say(`${level}: ${message} ${String(fields["error"] ?? fields["cause"] ?? "")}`);
+    }
   },
 });
 const backend = http({
@@ -46,7 +49,12 @@ const fetch = createApp({
 
 try {
   if (ENDPOINT === undefined) {
-    server = await serve(fetch, { port: Number(PORT), hostname: HOST, secret: CATGA_SECRET !== undefined, runtime });
+    server = await serve(fetch, {
+      port: Number(PORT),
+      hostname: HOST,
+      secret: CATGA_SECRET !== undefined,
+      runtime,
+    });
   }
   const endpoint = ENDPOINT ?? server!.url;
   const timing = { heartbeat: Number(HEARTBEAT), timeout: 5 * Number(HEARTBEAT) };

@@ -1,7 +1,7 @@
 // bun app.ts | deno run -A app.ts | deno serve -A app.ts | node app.ts
 import process from "node:process";
 import { command, createMediator, fail, handle, query } from "@catga/catga";
-import { health, route, routes } from "@catga/catga/hono";
+import { health, route, routes, type ToJsonSchema } from "@catga/catga/hono";
 import { serve } from "@catga/catga/serve";
 import type { Hono } from "hono";
 import { toJsonSchema } from "@valibot/to-json-schema";
@@ -15,29 +15,23 @@ const CreateOrder = command("orders.create", {
 });
 const GetOrder = query("orders.get", { input: v.object({ id: v.string() }), output: v.nullable(Order) });
 
-const orders = new Map<string, v.InferOutput<typeof Order>>();
-let left = 10;
+const orders: v.InferOutput<typeof Order>[] = [];
 const mediator = createMediator({
   handlers: [
     handle(CreateOrder, ({ sku, quantity }) => {
-      if (quantity > left) return fail("OUT_OF_STOCK", { left });
-      left -= quantity;
-      const order = { id: String(orders.size + 1), sku, quantity };
-      orders.set(order.id, order);
-      return order;
+      if (quantity > 10) return fail("OUT_OF_STOCK", { left: 10 });
+      orders.push({ id: String(orders.length), sku, quantity });
+      return orders.at(-1)!;
     }),
-    handle(GetOrder, ({ id }) => orders.get(id) ?? null),
+    handle(GetOrder, ({ id }) => orders[Number(id)] ?? null),
   ],
 });
 
 const table = [route("POST /orders", CreateOrder, { status: 201 }), route("GET /orders/:id", GetOrder)];
+const json: ToJsonSchema = (schema, side) => toJsonSchema(schema, { typeMode: side });
 const app: Hono = routes(mediator, table, {
-  openapi: {
-    title: "Orders",
-    version: "1.0.0",
-    toJsonSchema: (schema, side) => toJsonSchema(schema, { typeMode: side }),
-  },
+  openapi: { title: "Orders", version: "1.0.0", toJsonSchema: json },
 });
 app.route("/", health(undefined));
-export default app; // Bun and `deno serve` serve what a file exports; where nothing does, it serves itself.
+export default app; // Bun and `deno serve` serve what a file exports; where nobody does, it serves itself.
 if (import.meta.main !== false) process.once("beforeExit", () => void serve(app.fetch, { port: 3000 }));

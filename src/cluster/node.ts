@@ -1,4 +1,4 @@
-import type { Fault, Result } from "../result.ts";
+import type { Result } from "../result.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import { publishEach, sendEach } from "../mediator/batch.ts";
@@ -28,6 +28,10 @@ export interface NodeParts extends SenderOptions {
 
 /** How long a goodbye waits for the others to take note, in ms. */
 const GOODBYE = 1000;
+
+/** How long no call may be under way before leaving counts the node as drained, and how often it looks, in ms. */
+const QUIET = 100;
+const LOOK = 20;
 
 /** A mediator in a cluster: what is sent goes out by the sender, what comes in is answered by the inbound. */
 export class ClusterNode implements Node {
@@ -83,9 +87,9 @@ export class ClusterNode implements Node {
   send<M extends Answerable>(
     message: M,
     options?: SendOptions,
-  ): Promise<Result<OutputOf<M>, FaultOf<M> & Fault>> {
+  ): Promise<Result<OutputOf<M>, FaultOf<M>>> {
     const result = this.#sender.dispatch(message, Origin.of(this.#sender, options));
-    return result as Promise<Result<OutputOf<M>, FaultOf<M> & Fault>>;
+    return result as Promise<Result<OutputOf<M>, FaultOf<M>>>;
   }
 
   sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>> {
@@ -161,7 +165,10 @@ export class ClusterNode implements Node {
     const { clock } = this.#runtime;
     await this.#announce("draining");
     const end = clock.mono() + this.#drain;
-    while (this.#load() > 0 && clock.mono() < end) await sleep(clock, 10);
+    // A call that was sent before its sender took note may still be on its way in.
+    for (let quiet = 0; quiet < QUIET && clock.mono() < end; quiet = this.#load() > 0 ? 0 : quiet + LOOK) {
+      await sleep(clock, LOOK);
+    }
     this.#heart.stop();
     await this.#announce("left");
     this.#watchers.close();

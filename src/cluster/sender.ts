@@ -1,4 +1,4 @@
-import { failure, type Fault, faultOf, type Result, type SystemFault, systemFault } from "../result.ts";
+import { failure, type Fault, faultOf, type Result } from "../result.ts";
 import { type Contract, contractOf } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
 import type { RouteCall, Router } from "../message/route.ts";
@@ -18,6 +18,7 @@ import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
 import { flowFrom } from "./remote_flow.ts";
 import type { Member } from "./types.ts";
+import { leftFault, nobodyFault } from "./unavailable.ts";
 
 /** How a node sends. */
 export interface SenderOptions {
@@ -72,7 +73,7 @@ export class Sender implements Host, Caller {
   }
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
-    if (this.#left) return Promise.resolve(failure(this.#closed(message.type)));
+    if (this.#left) return Promise.resolve(failure(leftFault(message.type)));
     const others = this.#candidatesOf(message.type).filter((member) => !member.local);
     if (others.length === 0) return this.#engine.tell(message, this.#hosted(origin));
     const own = this.#hosted(origin ?? new Origin());
@@ -83,7 +84,7 @@ export class Sender implements Host, Caller {
   }
 
   flow(message: Message, origin: Origin | undefined): AsyncIterable<unknown> {
-    if (this.#left) return broken(this.#closed(message.type));
+    if (this.#left) return broken(leftFault(message.type));
     const contract = contractOf(message);
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
@@ -93,7 +94,7 @@ export class Sender implements Host, Caller {
       attempts: this.attempts,
       pick: (router, call, tried) => this.pick(router, call, tried),
       own: () => this.#engine.flow(message, own),
-      nobody: (type) => this.#nobody(type),
+      nobody: (type) => nobodyFault(type, this.#members),
     }, {
       message: wireOf(message, own, own.id),
       deadline: Math.min(timeout, own.deadline),
@@ -148,11 +149,11 @@ export class Sender implements Host, Caller {
     contract = contractOf(message),
   ): Promise<Result<unknown, Fault>> {
     const { type, body } = message;
-    if (this.#left) return Promise.resolve(failure(this.#closed(type)));
+    if (this.#left) return Promise.resolve(failure(leftFault(type)));
     const router = contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
     const member = pick(router, { type, key }, this.#candidatesOf(type));
-    if (member === undefined) return Promise.resolve(failure(this.#nobody(type)));
+    if (member === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
     if (member.local) return this.#engine.dispatch(message, this.#hosted(origin));
     const given = origin?.deadline ?? Infinity;
     const limit = contract?.timeout ?? (given === Infinity ? this.#options.callTimeout : Infinity);
@@ -194,7 +195,11 @@ export class Sender implements Host, Caller {
   }
 
   #candidatesOf(type: string): readonly Member[] {
-    return this.#candidates.of(type, this.#link.membership.view(this.runtime.clock));
+    return this.#candidates.of(type, this.#members);
+  }
+
+  get #members(): readonly Member[] {
+    return this.#link.membership.view(this.runtime.clock);
   }
 
   #to({ id, endpoint }: Member): Outbound {
@@ -220,27 +225,6 @@ export class Sender implements Host, Caller {
       queueMicrotask(() => this.#time = undefined);
     }
     return this.#time;
-  }
-
-  #closed(type: string): SystemFault {
-    return systemFault("UNAVAILABLE", `Cannot send "${type}": this node has left the cluster`);
-  }
-
-  #nobody(type: string): SystemFault {
-    const known = this.#link.membership.view(this.runtime.clock);
-    const serving = known.filter((member) => member.contracts.includes(type));
-    if (serving.length === 0) {
-      return systemFault(
-        "NO_HANDLER",
-        `Cannot send "${type}": none of the ${known.length} known nodes serves it`,
-      );
-    }
-    const state = ({ status, reachable }: Member) => reachable ? status : `${status}, unreachable`;
-    const names = serving.slice(0, 5).map((member) => `${member.id} (${state(member)})`).join(", ");
-    return systemFault(
-      "UNAVAILABLE",
-      `Cannot send "${type}": no node that serves it can take it now: ${names}`,
-    );
   }
 }
 

@@ -159,10 +159,10 @@ export class MessageContext implements Context {
   send<M extends Answerable>(
     message: M,
     options?: SendOptions,
-  ): Promise<Result<OutputOf<M>, FaultOf<M> & Fault>> {
+  ): Promise<Result<OutputOf<M>, FaultOf<M>>> {
     const host = this.#host;
     return host.dispatch(message, Origin.of(host, options, this)) as Promise<
-      Result<OutputOf<M>, FaultOf<M> & Fault>
+      Result<OutputOf<M>, FaultOf<M>>
     >;
   }
 

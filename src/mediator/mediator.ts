@@ -131,13 +131,13 @@ export class Engine implements Mediator, Host {
   send<M extends Answerable>(
     message: M,
     options?: SendOptions,
-  ): Promise<Result<OutputOf<M>, FaultOf<M> & Fault>> {
+  ): Promise<Result<OutputOf<M>, FaultOf<M>>> {
     // The short way of dispatch(), small enough for engines to inline.
     const answerer = options === undefined ? this.#answerers.get(message.type) : undefined;
     const result = answerer === undefined || answerer.timeout !== undefined
       ? this.dispatch(message, Origin.of(this, options))
       : answerer.step(new MessageContext(answerer, message.body, undefined));
-    return result as Promise<Result<OutputOf<M>, FaultOf<M> & Fault>>;
+    return result as Promise<Result<OutputOf<M>, FaultOf<M>>>;
   }
 
   sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>> {

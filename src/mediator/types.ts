@@ -1,4 +1,4 @@
-import type { FailureOf, Fault, Result, Success } from "../result.ts";
+import type { Failure, FailureOf, Fault, Result, Success } from "../result.ts";
 import type { Contract, ParsedOf } from "../message/contract.ts";
 import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
 
@@ -20,7 +20,7 @@ export interface BatchOptions extends SendOptions {
 
 /** The results of a batch, in the order of its messages. */
 export type Results<M extends readonly Answerable[]> = {
-  -readonly [I in keyof M]: Result<OutputOf<M[I]>, FaultOf<M[I]> & Fault>;
+  -readonly [I in keyof M]: Result<OutputOf<M[I]>, FaultOf<M[I]>>;
 };
 
 /** The verbs. They are the same in a process, in a cluster and inside a handler. */
@@ -29,7 +29,7 @@ export interface Dispatcher {
   send<M extends Answerable>(
     message: M,
     options?: SendOptions,
-  ): Promise<Result<OutputOf<M>, FaultOf<M> & Fault>>;
+  ): Promise<Result<OutputOf<M>, FaultOf<M>>>;
   /** Sends many, at most `concurrency` at once; each gets a result of its own, in order. Never rejects. */
   sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>>;
   /**
@@ -71,7 +71,7 @@ export type HandlerFor<C extends Contract> = C extends Contract<"stream">
   : (
     body: ParsedOf<C>,
     context: Context,
-  ) => Awaitable<OutputOf<C> | Success<OutputOf<C>> | FailureOf<FaultOf<C>>>;
+  ) => Awaitable<OutputOf<C> | Success<OutputOf<C>> | FailureOf<FaultOf<C>> | Failure<FaultOf<C>>>;
 
 /** One step of a pipeline: everything from here to the handler and back. */
 export type Step = (context: Context) => Promise<Result<unknown, Fault>>;

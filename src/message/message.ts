@@ -1,3 +1,5 @@
+import type { Fault } from "../result.ts";
+
 /** What a message asks for: one answer, one answer without an effect, a fact told, a fact kept, many answers. */
 export type Kind = "command" | "query" | "event" | "reliable" | "stream";
 
@@ -32,4 +34,5 @@ export type Streamable = Message<"stream", string, any, any, any>;
 export type OutputOf<M> = M extends { readonly "~types"?: { readonly output: infer O } } ? O : never;
 
 /** What a message can fail with. */
-export type FaultOf<M> = M extends { readonly "~types"?: { readonly error: infer E } } ? E : never;
+export type FaultOf<M> = M extends { readonly "~types"?: { readonly error: infer E } } ? Extract<E, Fault>
+  : never;

@@ -19,11 +19,18 @@ const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 export function ask(method: string, url: string, json?: unknown): Promise<Answer> {
   return new Promise((resolve) => {
     const text = json === undefined ? undefined : JSON.stringify(json);
-    const headers = text === undefined
-      ? {}
-      : { "content-type": "application/json", "content-length": String(new TextEncoder().encode(text).length) };
+    const headers = text === undefined ? {} : {
+      "content-type": "application/json",
+      "content-length": String(new TextEncoder().encode(text).length),
+    };
     const failed = (error: Error & { readonly code?: string }): void =>
-      resolve({ status: 0, type: undefined, body: undefined, closing: false, error: error.code ?? error.message });
+      resolve({
+        status: 0,
+        type: undefined,
+        body: undefined,
+        closing: false,
+        error: error.code ?? error.message,
+      });
     const sent = request(url, { method, headers, agent }, (message) => {
       let body = "";
       message.setEncoding("utf8");

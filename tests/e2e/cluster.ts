@@ -34,11 +34,12 @@ export interface Running {
   kill(signal: "SIGINT" | "SIGTERM" | "SIGKILL" | "SIGSTOP" | "SIGCONT"): void;
 }
 
-/** A node of a cluster; `process` is its present life. */
+/** A node of a cluster; `process` is its present life, the last one of `lives`. */
 export interface NodeProcess {
   readonly name: string;
   readonly url: string;
   readonly runtime: RuntimeName;
+  readonly lives: Running[];
   process: Running;
 }
 
@@ -64,14 +65,23 @@ export async function withCluster(
   try {
     for (const [i, runtime] of names.entries()) {
       const name = `node-${i + 1}`;
-      const given = { NODE_ID: name, PORT: String(ports[i]), PEERS: peers.join(","), HEARTBEAT: "300", ...env };
-      nodes.push({ name, url: peers[i]!, runtime, process: await startMain(runtime, given) });
+      const given = {
+        NODE_ID: name,
+        PORT: String(ports[i]),
+        PEERS: peers.join(","),
+        HEARTBEAT: "300",
+        ...env,
+      };
+      const process = await startMain(runtime, given);
+      nodes.push({ name, url: peers[i]!, runtime, lives: [process], process });
     }
     await allOnline(nodes);
     await use(nodes);
   } catch (error) {
-    const said = nodes.map(({ process: { lines } }) => lines.slice(-15).join("\n")).join("\n--\n");
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${said}`, { cause: error });
+    const said = nodes.map(({ lives }) => lives.map(({ lines }) => excerpt(lines)).join("\n"));
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${said.join("\n--\n")}`, {
+      cause: error,
+    });
   } finally {
     await Promise.all(nodes.map((node) => end(node.process)));
   }
@@ -85,6 +95,13 @@ export async function startAgain(node: NodeProcess, nodes: readonly NodeProcess[
     PEERS: nodes.map(({ url }) => url).join(","),
     HEARTBEAT: "300",
   });
+  node.lives.push(node.process);
+}
+
+/** What helps to understand a failed test. */
+function excerpt(lines: readonly string[]): string {
+  const troubles = lines.filter((line) => /\b(warn|error): /.test(line));
+  return [...troubles.slice(0, 20), ...lines.slice(-10)].join("\n");
 }
 
 /** Waits until each of some nodes sees exactly these online. */
@@ -112,7 +129,10 @@ export interface Health {
 }
 
 /** Runs the example's main file. */
-export async function startMain(runtime: RuntimeName, env: Readonly<Record<string, string>>): Promise<Running> {
+export async function startMain(
+  runtime: RuntimeName,
+  env: Readonly<Record<string, string>>,
+): Promise<Running> {
   const { bun, deno, node24 } = await runtimes();
   if (runtime === "bun") return start([bun, main], env);
   if (runtime === "deno") return start([deno, "run", "-A", "--quiet", main], env);
@@ -120,7 +140,10 @@ export async function startMain(runtime: RuntimeName, env: Readonly<Record<strin
 }
 
 /** Starts a process in the package's folder. */
-export function start([file, ...args]: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+export function start(
+  [file, ...args]: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Running {
   const child: ChildProcess = spawn(file!, args, {
     cwd: root,
     env: { ...process.env, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", ...env },

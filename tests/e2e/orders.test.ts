@@ -75,7 +75,10 @@ describe("three nodes on Bun, Deno and Node", () => {
           onlineNodes: 3,
           nodes: nodes.map((node) => ({ nodeId: node.name, endpoint: node.url, isOnline: true })),
         });
-        expect(await ask("GET", `${url}/health/ready`)).toMatchObject({ status: 200, body: { status: "ready" } });
+        expect(await ask("GET", `${url}/health/ready`)).toMatchObject({
+          status: 200,
+          body: { status: "ready" },
+        });
         expect((await ask("GET", `${url}/openapi.json`)).body).toMatchObject({
           openapi: "3.1.0",
           paths: { "/orders": { post: { operationId: "orders.create" } } },
@@ -100,7 +103,10 @@ describe("three nodes on Bun, Deno and Node", () => {
         return got !== undefined;
       });
       expect((await seen).orderId).toMatch(/^node-\d\./);
-      expect(await there!.send(GetOrder({ orderId: made!.orderId }))).toMatchObject({ ok: true, value: made });
+      expect(await there!.send(GetOrder({ orderId: made!.orderId }))).toMatchObject({
+        ok: true,
+        value: made,
+      });
       await watched.return?.(undefined);
     });
   }, 120_000);
@@ -114,7 +120,10 @@ test("deno serve runs the same file", async () => {
   const process = start([...serve, "examples/orders/main.ts"], { ENDPOINT: url, NODE_ID: "served" });
   try {
     await until("it is ready", async () => (await ask("GET", `${url}/health/ready`)).status === 200);
-    expect(await ask("POST", `${url}/orders`, order)).toMatchObject({ status: 201, body: { processedBy: "served" } });
+    expect(await ask("POST", `${url}/orders`, order)).toMatchObject({
+      status: 201,
+      body: { processedBy: "served" },
+    });
     process.kill("SIGTERM");
     expect(await process.ended).toEqual({ code: 0, signal: null });
   } finally {

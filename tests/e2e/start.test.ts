@@ -17,13 +17,17 @@ if (existsSync(script)) {
         const nodes = await announced(running);
         expect(nodes).toHaveLength(3);
         for (const { url } of nodes) {
-          expect(await ask("POST", `${url}/orders`, { productId: "product-123", quantity: 1 })).toMatchObject({
-            status: 201,
-          });
+          expect(await ask("POST", `${url}/orders`, { productId: "product-123", quantity: 1 })).toMatchObject(
+            {
+              status: 201,
+            },
+          );
         }
         expect(running.lines.filter((line) => line.startsWith("  curl "))).toHaveLength(3);
-        await until("the logs came through", () =>
-          running.lines.filter((line) => /^\[node-\d\] created /.test(line)).length === 3);
+        await until(
+          "the logs came through",
+          () => running.lines.filter((line) => /^\[node-\d\] created /.test(line)).length === 3,
+        );
         running.kill("SIGINT");
         expect(await running.ended).toEqual({ code: 0, signal: null });
         expect(nodes.filter(({ pid }) => isAlive(pid))).toEqual([]);
@@ -37,7 +41,9 @@ if (existsSync(script)) {
         await until("its end was reported", () => running.lines.includes("node-2 ended by SIGKILL"));
         for (let i = 0; i < 6; i++) {
           const url = `${nodes[i % 2 * 2]!.url}/orders`;
-          expect(await ask("POST", url, { productId: "product-123", quantity: 1 })).toMatchObject({ status: 201 });
+          expect(await ask("POST", url, { productId: "product-123", quantity: 1 })).toMatchObject({
+            status: 201,
+          });
         }
         running.kill("SIGTERM");
         expect(await running.ended).toEqual({ code: 1, signal: null });
@@ -63,7 +69,10 @@ if (existsSync(script)) {
 
 async function withStart(ports: string, use: (running: Running) => Promise<void>): Promise<void> {
   const deno = "Deno" in globalThis ? ["run", "-A"] : [];
-  const running = start([process.execPath, ...deno, "tools/start.mjs"], { CATGA_PORTS: ports, HEARTBEAT: "300" });
+  const running = start([process.execPath, ...deno, "tools/start.mjs"], {
+    CATGA_PORTS: ports,
+    HEARTBEAT: "300",
+  });
   try {
     await use(running);
   } catch (error) {

@@ -16,6 +16,8 @@ export interface Call {
   starts: number;
   readonly startedBy: Set<string>;
   results: number;
+  /** Calls off what watches its deadline. */
+  unwatch: () => void;
   result: Result<Answer, Fault> | undefined;
 }
 
@@ -26,7 +28,7 @@ export class Ledger {
   readonly broken: string[] = [];
 
   open(id: string, name: CallName, n: number, caller: string): Call {
-    const call: Call = { id, name, n, caller, starts: 0, startedBy: new Set(), results: 0, result: undefined };
+    const call: Call = { id, name, n, caller, starts: 0, startedBy: new Set(), results: 0, unwatch: () => {}, result: undefined };
     this.calls.set(id, call);
     return call;
   }
@@ -53,6 +55,7 @@ export class Ledger {
   /** A call was answered. */
   answer(call: Call, result: Result<Answer, Fault>): void {
     call.result = result;
+    call.unwatch();
     if (++call.results > 1) this.#breaks(`${call.name} ${call.id} was answered ${call.results} times`);
     this.#checkStarts(call);
     if (!result.ok) {

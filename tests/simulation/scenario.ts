@@ -16,7 +16,7 @@ import {
 } from "@catga/catga/testing";
 import { type Name, names } from "./contracts.ts";
 import { type Call, Ledger } from "./ledger.ts";
-import { CALL_TIMEOUT, SimulatedNode } from "./simulated_node.ts";
+import { CALL_TIMEOUT, SimulatedNode, WORK_PAUSE } from "./simulated_node.ts";
 
 /** How long things go wrong, in ms. */
 const FAULTS = 14_000;
@@ -103,6 +103,7 @@ class Scenario {
     await this.#until(() => probes.every((call) => call.results > 0), CALL_TIMEOUT);
     const failed = probes.find((call) => call.result?.ok !== true);
     if (failed !== undefined) this.#fail(`${failed.name} ${failed.id} failed after all was well: ${JSON.stringify(failed.result)}`);
+    await this.#run(2 * WORK_PAUSE);
     if (!await this.#until(() => this.#hanging() === undefined, QUIET)) this.#fail(`there hangs ${this.#hanging()}`);
   }
 

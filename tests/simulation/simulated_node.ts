@@ -9,6 +9,8 @@ import type { Call, Ledger } from "./ledger.ts";
 
 /** How long a call may take that has no limit of its own, in ms. */
 export const CALL_TIMEOUT = 4000;
+/** How long a node pauses at most before it makes its next calls, in ms. */
+export const WORK_PAUSE = 700;
 /** How much later than its deadline a call may be answered, by its caller's clock, in ms. */
 const SLACK = 50;
 
@@ -36,7 +38,7 @@ export class SimulatedNode {
 
   /** Makes calls at random times, as long as there is work. */
   work(more: () => boolean): void {
-    this.runtime.clock.timer(this.#random.between(0, 700), () => {
+    this.runtime.clock.timer(this.#random.between(0, WORK_PAUSE), () => {
       if (!more()) return;
       if (this.node !== undefined) for (let left = this.#random.chance(0.2) ? 5 : 1; left > 0; left--) this.#act();
       this.work(more);
@@ -81,21 +83,31 @@ export class SimulatedNode {
     const call = this.#ledger.open(id, name, n, this.name);
     const { clock } = this.runtime;
     const controller = cancel === undefined ? undefined : new AbortController();
-    if (controller !== undefined) clock.timer(cancel!, () => controller.abort());
+    const stop = controller === undefined ? undefined : clock.timer(cancel!, () => controller.abort());
     const contract = calls[name];
     const sending = this.node!.send(contract({ id, n, takes, end }), { timeout, signal: controller?.signal });
     const own = Math.min(timeout ?? Infinity, cancel ?? Infinity, contract.timeout ?? Infinity);
-    let stop = clock.timer(Math.min(own, CALL_TIMEOUT) + SLACK, () => {
+    this.#watch(call, Math.min(own, CALL_TIMEOUT), own === Infinity ? takes : 0);
+    sending.then(
+      (result) => {
+        stop?.();
+        this.#ledger.answer(call, result);
+      },
+      (thrown: unknown) => this.#ledger.broken.push(`send rejected: ${String(thrown)}`),
+    );
+    return call;
+  }
+
+  /** Looks after some ms by this node's clock whether a call was answered; a node that stood still gets more time. */
+  #watch(call: Call, ms: number, more: number): void {
+    const { clock } = this.runtime;
+    const due = clock.mono() + ms + SLACK;
+    call.unwatch = clock.timer(ms + SLACK, () => {
+      if (clock.mono() > due + 5) this.#watch(call, 0, more);
       // What runs on the caller's own node, and has no limit of its own, takes as long as it takes.
-      const patient = own === Infinity && call.startedBy.has(this.name);
-      if (patient) stop = clock.timer(takes + SLACK, () => this.#ledger.due(call));
+      else if (more > 0 && call.startedBy.has(this.name)) this.#watch(call, more, 0);
       else this.#ledger.due(call);
     });
-    sending.then((result) => {
-      stop();
-      this.#ledger.answer(call, result);
-    }, (thrown: unknown) => this.#ledger.broken.push(`send rejected: ${String(thrown)}`));
-    return call;
   }
 
   #handlers(): Module {

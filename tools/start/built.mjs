@@ -14,7 +14,9 @@ let building;
 
 /** Whether dist/ is there and no source is newer. */
 export function isBuilt() {
-  const sources = ["mod.ts", "tsconfig.build.json", "src", "adapters"].map((name) => newest(join(root, name)));
+  const sources = ["mod.ts", "tsconfig.build.json", "src", "adapters"].map((name) =>
+    newest(join(root, name))
+  );
   return newest(join(root, "dist/mod.js")) > Math.max(...sources);
 }
 

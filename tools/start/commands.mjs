@@ -11,7 +11,9 @@ const names = ["bun", "deno", "node"];
 /** One runtime for each of three nodes: all the same if asked for, otherwise as many as this machine has. */
 export function runtimeNames(wanted) {
   if (wanted === undefined) return ["bun", "deno", nodePath() === undefined ? "bun" : "node"];
-  if (!names.includes(wanted)) throw new Error(`--runtime is ${wanted}, but must be one of ${names.join(", ")}`);
+  if (!names.includes(wanted)) {
+    throw new Error(`--runtime is ${wanted}, but must be one of ${names.join(", ")}`);
+  }
   return [wanted, wanted, wanted];
 }
 
@@ -21,7 +23,10 @@ export async function commandOf(name) {
   if (name === "bun") return { command: [bun, main], title: titleOf("Bun", bun) };
   if (name === "deno") {
     const rights = ["--allow-net", "--allow-env", "--allow-sys", "--allow-read"];
-    return { command: [deno, "run", "--quiet", "--no-prompt", ...rights, main], title: titleOf("Deno", deno) };
+    return {
+      command: [deno, "run", "--quiet", "--no-prompt", ...rights, main],
+      title: titleOf("Deno", deno),
+    };
   }
   const node = nodePath() ?? ensureNode24();
   await ensureBuilt();

@@ -17,11 +17,24 @@ export function startNode(name, url, { command: [file, ...args], title }, env, p
   });
   print(name, child.stdout);
   print(name, child.stderr);
-  const node = { name, url, runtime: title, pid: child.pid, gone: false, ended: undefined, ready, stop, kill };
+  const node = {
+    name,
+    url,
+    runtime: title,
+    pid: child.pid,
+    gone: false,
+    ended: undefined,
+    ready,
+    stop,
+    kill,
+  };
   node.ended = new Promise((resolve) => {
     child.on("error", (error) => end({ said: `without having run: ${error.message}`, clean: false }));
     child.on("exit", () => node.gone = true);
-    child.on("close", (code, signal) => end({ said: signal ? `by ${signal}` : `with ${code}`, clean: code === 0 }));
+    child.on(
+      "close",
+      (code, signal) => end({ said: signal ? `by ${signal}` : `with ${code}`, clean: code === 0 }),
+    );
 
     function end(how) {
       node.gone = true;

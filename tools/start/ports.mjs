@@ -7,9 +7,12 @@ const host = "127.0.0.1";
 export async function wantedPorts(text, count) {
   if (text === "0") return await freePorts(count);
   const ports = text.split(",").map(Number);
-  const fit = ports.length === count && ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536);
+  const fit = ports.length === count &&
+    ports.every((port) => Number.isInteger(port) && port > 0 && port < 65_536);
   if (!fit || new Set(ports).size < count) {
-    throw new Error(`CATGA_PORTS is "${text}", but must be "0" or ${count} different ports such as 5001,5002,5003`);
+    throw new Error(
+      `CATGA_PORTS is "${text}", but must be "0" or ${count} different ports such as 5001,5002,5003`,
+    );
   }
   return ports;
 }

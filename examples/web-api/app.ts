@@ -33,5 +33,7 @@ const app: Hono = routes(mediator, table, {
   openapi: { title: "Orders", version: "1.0.0", toJsonSchema: json },
 });
 app.route("/", health(undefined));
-export default app; // Bun and `deno serve` serve what a file exports; where nobody does, it serves itself.
-if (import.meta.main !== false) process.once("beforeExit", () => void serve(app.fetch, { port: 3000 }));
+export default app; // Bun and `deno serve` serve what a file exports. Where nobody does, it soon serves itself:
+const loaded = performance.now();
+const unserved = () => performance.now() - loaded < 500 && serve(app.fetch, { port: 3000 });
+if (import.meta.main !== false) process.once("beforeExit", unserved);

@@ -1,5 +1,5 @@
 import { failure, type Fault, type Result, systemFault } from "../result.ts";
-import type { Behavior } from "../mediator/behavior.ts";
+import { type Behavior, calm } from "../mediator/behavior.ts";
 import type { MessageContext } from "../mediator/context.ts";
 import { timeoutFault } from "../mediator/supervise.ts";
 import type { Context } from "../mediator/types.ts";
@@ -22,20 +22,31 @@ export function bulkhead(options: BulkheadOptions): Behavior {
   if (!(concurrency >= 1)) {
     throw new RangeError(`Cannot build a bulkhead: concurrency is ${concurrency}, but must be 1 or more`);
   }
-  return (next, contract, { clock }) => {
+  return calm((next, contract, { clock }) => {
     if (concurrency === Infinity) return next;
     const waiting = new Set<() => void>();
     let running = 0;
     const start = (context: Context): Promise<Result<unknown, Fault>> => {
       running++;
-      return next(context).finally(release);
+      return next(context).then(done, broke);
+    };
+    const done = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
+      release();
+      return result;
+    };
+    const broke = (thrown: unknown): never => {
+      release();
+      throw thrown;
     };
     const release = (): void => {
       running--;
-      for (const go of waiting) {
-        waiting.delete(go);
-        return go();
-      }
+      startNext();
+    };
+    const startNext = (): void => {
+      const [go] = waiting;
+      if (go === undefined || running >= concurrency) return;
+      waiting.delete(go);
+      go();
     };
     return (context) => {
       if (running < concurrency) return start(context);
@@ -50,15 +61,10 @@ export function bulkhead(options: BulkheadOptions): Behavior {
           const late = clock.mono() >= call.deadline ? timeoutFault(contract.type) : call.cancelled;
           if (late === undefined) return void start(context).then(resolve, reject);
           resolve(failure(late));
-          if (running < concurrency) {
-            for (const other of waiting) {
-              waiting.delete(other);
-              return other();
-            }
-          }
+          startNext();
         };
         waiting.add(go);
       });
     };
-  };
+  });
 }

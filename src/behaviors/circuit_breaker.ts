@@ -1,5 +1,5 @@
 import { failure, type Fault, type Result, systemFault } from "../result.ts";
-import type { Behavior } from "../mediator/behavior.ts";
+import { type Behavior, calm } from "../mediator/behavior.ts";
 
 /** What {@linkcode circuitBreaker} takes. */
 export interface CircuitBreakerOptions {
@@ -27,7 +27,7 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): Behavior {
   if (!(failures >= 1)) {
     throw new RangeError(`Cannot break circuits: failures is ${failures}, but must be 1 or more`);
   }
-  return (next, contract, { clock }) => {
+  return calm((next, contract, { clock }) => {
     if (failures === Infinity) return next;
     let failed = 0;
     let openUntil = 0;
@@ -54,5 +54,5 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): Behavior {
       }
       return next(context).then(settle, broke);
     };
-  };
+  });
 }

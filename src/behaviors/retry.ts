@@ -1,7 +1,7 @@
 import type { Fault, Result } from "../result.ts";
 import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
-import type { Behavior } from "../mediator/behavior.ts";
+import { type Behavior, calm } from "../mediator/behavior.ts";
 import type { MessageContext } from "../mediator/context.ts";
 import type { Context } from "../mediator/types.ts";
 
@@ -23,7 +23,7 @@ export interface RetryOptions {
 export function retry(options: RetryOptions = {}): Behavior {
   const { attempts = 3, delay = 50, maxDelay = 2000 } = options;
   if (!(attempts >= 1)) throw new RangeError(`Cannot retry: attempts is ${attempts}, but must be 1 or more`);
-  return (next, contract, { clock, random }) => {
+  return calm((next, contract, { clock, random }) => {
     if (!contract.idempotent || attempts === 1) return next;
     const again = async (first: Fault, context: Context): Promise<Result<unknown, Fault>> => {
       let result: Result<unknown, Fault> = { ok: false, error: first };
@@ -41,5 +41,5 @@ export function retry(options: RetryOptions = {}): Behavior {
       next(context).then((result) =>
         result.ok || !result.error.retryable ? result : again(result.error, context)
       );
-  };
+  });
 }

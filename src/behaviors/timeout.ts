@@ -1,4 +1,4 @@
-import type { Behavior } from "../mediator/behavior.ts";
+import { type Behavior, calm } from "../mediator/behavior.ts";
 import type { MessageContext } from "../mediator/context.ts";
 import { supervise } from "../mediator/supervise.ts";
 
@@ -10,8 +10,8 @@ import { supervise } from "../mediator/supervise.ts";
  */
 export function timeout(ms: number): Behavior {
   if (!(ms > 0)) throw new RangeError(`Cannot set a timeout of ${ms} ms: it must be above 0`);
-  return (next, contract, { clock }) => {
+  return calm((next, contract, { clock }) => {
     if (contract.timeout !== undefined) return next;
     return (context) => supervise(next, context as MessageContext, clock.mono() + ms, clock);
-  };
+  });
 }

@@ -1,7 +1,7 @@
 import { failure, type Fault, faultOf, isResult, ok, type Result, systemFault, unwrap } from "../result.ts";
 import { isTrusted } from "../schema.ts";
 import type { Runtime } from "../ports/runtime.ts";
-import { type Behavior, compose } from "./behavior.ts";
+import { type Behavior, compose, isCalm } from "./behavior.ts";
 import type { MessageContext } from "./context.ts";
 import type { Registration } from "./handle.ts";
 import type { Context, Step } from "./types.ts";
@@ -20,9 +20,11 @@ export function pipelineOf(
 ): Step {
   const { contract } = registration;
   const inner = checkInput(handlerStep(registration, runtime), contract);
-  const outer = compose(inner, [...behaviors, ...registration.behaviors], contract, runtime);
-  const failed = failureOf(registration, runtime);
-  return outer === inner ? inner : neverRejecting(outer, failed);
+  const layers = [...behaviors, ...registration.behaviors];
+  const outer = compose(inner, layers, contract, runtime);
+  return outer === inner || layers.every(isCalm)
+    ? outer
+    : neverRejecting(outer, failureOf(registration, runtime));
 }
 
 /** One handler of an event. What it answers matters only if it is a promise. */
@@ -54,13 +56,7 @@ function handlerStep(registration: Registration, runtime: Runtime): Step {
 }
 
 function neverRejecting(step: Step, failed: (thrown: unknown) => Result<unknown, Fault>): Step {
-  return (context) => {
-    try {
-      return step(context).then(undefined, failed);
-    } catch (thrown) {
-      return Promise.resolve(failed(thrown));
-    }
-  };
+  return (context) => step(context).then(undefined, failed);
 }
 
 /** Makes a result of what a handler returned. */

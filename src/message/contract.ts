@@ -157,7 +157,7 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     this.body = body;
   }
   const New = Made as unknown as new (body: In) => Message<K, N, In, Out, Err>;
-  const make = (...args: Args<In>): Message<K, N, In, Out, Err> => new New(args[0] as In);
+  const make = (body?: In): Message<K, N, In, Out, Err> => new New(body as In);
   const contract = Object.assign(make, {
     kind,
     type,

@@ -21,9 +21,7 @@ test("killing a node costs the calls in flight there, and no later one", async (
     const failed = load.failed();
     expect(failed.filter(({ began }) => began !== "").map(shown)).toEqual([]);
     expect(failed.length).toBeLessThanOrEqual(32);
-    for (const { answer } of failed) {
-      expect(answer).toMatchObject({ type: "application/problem+json", body: { code: "TRANSPORT" } });
-    }
+    expect(failed.filter((call) => !isProblem(call, ["TRANSPORT"])).map(shown)).toEqual([]);
   });
 }, 180_000);
 
@@ -47,12 +45,7 @@ test("a node that stands still is left out after the timeout, and comes back whe
     }
     const failed = load.failed();
     expect(failed.filter(({ began }) => began !== "").map(shown)).toEqual([]);
-    for (const { answer } of failed) {
-      expect(answer).toMatchObject({
-        type: "application/problem+json",
-        body: { code: expect.stringMatching(/^(TIMEOUT|TRANSPORT)$/) },
-      });
-    }
+    expect(failed.filter((call) => !isProblem(call, ["TIMEOUT", "TRANSPORT"])).map(shown)).toEqual([]);
   });
 }, 180_000);
 
@@ -82,6 +75,11 @@ function processedBy(load: Load, node: NodeProcess): number {
   return load.calls.filter(({ answer }) =>
     (answer?.body as { readonly processedBy?: string } | undefined)?.processedBy === node.name
   ).length;
+}
+
+function isProblem({ answer }: Call, codes: readonly string[]): boolean {
+  const { code } = Object(answer?.body) as { readonly code?: string };
+  return answer?.type === "application/problem+json" && codes.includes(code ?? "");
 }
 
 function shown({ url, began, answer }: Call): string {

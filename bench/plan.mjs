@@ -111,7 +111,11 @@ export const rows = {
       { level: 256, ours: "limit: 64 in one POST", other: "plain Hono" },
       { level: 64, ours: "catga", other: "limit: 64 in one POST", want: 0.7 },
       { level: 256, ours: "catga", other: "limit: 64 in one POST", want: 0.7 },
-      ...[1, 64, 256].map((level) => ({ level, ours: "catga, signed", other: "catga" })),
+      ...[1, 64, 256].flatMap((level) => [
+        { level, cpu: true, ours: "catga", other: "plain Hono" },
+        { level, cpu: true, ours: "catga", other: "limit: 64 in one POST" },
+        { level, ours: "catga, signed", other: "catga" },
+      ]),
       ...[64, 256].flatMap((level) =>
         [
           { other: "moleculer, TCP", peer: true },

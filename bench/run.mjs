@@ -29,19 +29,17 @@ mkdirSync(out, { recursive: true });
 
 const effort = flags.quick
   ? {
-    rounds: 1,
+    rounds: { local: 1, heap: 1, remote: 1, startup: 2 },
     local: { warmup: 100, sample: 10, samples: 3 },
     heap: 40_000,
     remote: { warmup: 200, ms: 400 },
-    starts: 2,
     idle: 300,
   }
   : {
-    rounds: 3,
+    rounds: { local: 3, heap: 1, remote: 5, startup: 10 },
     local: { warmup: 300, sample: 40, samples: 5 },
     heap: 1_000_000,
-    remote: { warmup: 500, ms: 1500 },
-    starts: 10,
+    remote: { warmup: 500, ms: 1000 },
     idle: 1500,
   };
 
@@ -79,7 +77,7 @@ async function measureRow(name, runtime) {
   const row = rows[name];
   if (row.only !== undefined && !row.only.includes(runtime.name)) return;
   const candidates = row.candidates.filter((each) => row.onlyOn?.[each]?.includes(runtime.name) ?? true);
-  const rounds = row.kind === "startup" ? effort.starts : row.kind === "heap" ? 1 : effort.rounds;
+  const rounds = effort.rounds[row.kind];
   const figures = {};
   const errors = {};
   for (let round = 1; round <= rounds; round++) {

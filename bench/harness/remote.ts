@@ -16,6 +16,7 @@ interface Level {
   readonly p99: number;
   readonly clientCpu: number;
   readonly serverCpu: number;
+  readonly cpu: number;
 }
 
 const [role, name = "", port = "", ...rest] = process.argv.slice(2);
@@ -48,13 +49,16 @@ async function measured(ask: AskFor, inFlight: number, ms: number, serverPid: st
   const seconds = (performance.now() - start) / 1000;
   const calls = latencies.length;
   const at = (share: number): number => latencies[Math.min(calls - 1, Math.floor(calls * share))]!;
+  const client = (cpu("self") - before[0]) / calls;
+  const server = (cpu(serverPid) - before[1]) / calls;
   return {
     inFlight,
     perSecond: calls / seconds,
     p50: at(0.5),
     p99: at(0.99),
-    clientCpu: (cpu("self") - before[0]) / calls,
-    serverCpu: (cpu(serverPid) - before[1]) / calls,
+    clientCpu: client,
+    serverCpu: server,
+    cpu: client + server,
   };
 }
 

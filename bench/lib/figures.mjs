@@ -12,31 +12,39 @@ export function load(out, row, runtime) {
 }
 
 /**
- * One comparison on one runtime: `{ first, second, met }`, or undefined where nothing was measured. `first` is what
- * is judged: the ratio of the best samples where noise can only add (times), of the medians otherwise.
+ * One comparison on one runtime: `{ first, text, met }`, or undefined where nothing was measured. `first` is judged:
+ * the ratio of the best samples of what is timed in one process (noise can only add), else of the medians.
  */
 export function compared(row, comparison, data, runtime) {
-  const { ours, other, level, latency, of } = comparison;
-  const figure = { local: "ns", heap: "bytes", startup: of }[row.kind] ??
-    `${latency ? "p50" : "perSecond"}@${level}`;
-  const rate = row.kind === "remote" && !latency;
-  const at = (pick, name) => figureOf(row, data, name, figure, pick, rate);
-  const judgedByBest = row.kind === "local" || figure === "ms";
-  const picks = judgedByBest ? [best, median] : [median];
-  if (comparison.wantAbsolute !== undefined) {
-    const first = at(median, ours);
-    return first && { first, text: first.toFixed(0), met: first <= comparison.wantAbsolute };
-  }
-  const pairs = picks.map((pick) => [at(pick, ours), at(pick, other)]);
+  const { ours, other, wantAbsolute, wantMore } = comparison;
+  const figure = figureName(row, comparison);
+  const rate = isRate(row, comparison);
+  const of = (name, pick) => figureOf(row, data, name, figure, pick, rate);
+  const single = row.kind === "heap" || figure === "mb" || comparison.cpu;
+  const extreme = rate ? (values) => Math.max(...values) : best;
+  const picks = single ? [median] : row.kind === "remote" ? [median, extreme] : [best, median];
+  const pairs = picks.map((pick) => [of(ours, pick), of(other ?? ours, pick)]);
   if (pairs.some((pair) => pair.includes(undefined))) return undefined;
-  if (comparison.wantMore !== undefined) {
-    const first = pairs[0][0] - pairs[0][1];
-    return { first, text: `${first >= 0 ? "+" : ""}${first.toFixed(1)}`, met: first <= comparison.wantMore };
+  const [[mine, theirs]] = pairs;
+  if (wantAbsolute !== undefined) return { first: mine, text: mine.toFixed(0), met: mine <= wantAbsolute };
+  if (wantMore !== undefined) {
+    const first = mine - theirs;
+    return { first, text: `${first >= 0 ? "+" : ""}${first.toFixed(1)}`, met: first <= wantMore };
   }
   const [first, second] = pairs.map(([a, b]) => a / b);
   const want = wantOf(comparison, runtime);
   const met = want === undefined ? undefined : rate ? first >= want : first <= want;
   return { first, met, text: second === undefined ? short(first) : `${short(first)} (${short(second)})` };
+}
+
+/** Whether more is better. */
+export function isRate(row, { latency, cpu }) {
+  return row.kind === "remote" && !latency && !cpu;
+}
+
+function figureName(row, { level, latency, cpu, of }) {
+  if (row.kind === "remote") return `${latency ? "p50" : cpu ? "cpu" : "perSecond"}@${level}`;
+  return { local: "ns", heap: "bytes", startup: of }[row.kind];
 }
 
 /** What was wanted of a comparison on a runtime, if anything. */
@@ -46,7 +54,7 @@ export function wantOf({ want }, runtime) {
 
 /** The peer that comes closest to what is ours: `{ text, met }`, or undefined where none was measured. */
 export function closest(row, comparisons, data, runtime) {
-  const rate = row.kind === "remote";
+  const rate = isRate(row, comparisons[0]);
   const results = comparisons
     .flatMap((comparison) => {
       const result = compared(row, comparison, data, runtime);

@@ -2,7 +2,7 @@
 import { cpus, release, totalmem, type } from "node:os";
 import { rows } from "../plan.mjs";
 import { wanted as wantedSizes } from "../rows/size.mjs";
-import { best, closest, compared, load, median, short, wantOf } from "./figures.mjs";
+import { best, closest, compared, isRate, load, median, short, wantOf } from "./figures.mjs";
 
 const RUNTIMES = ["bun", "deno", "node"];
 const TITLES = { bun: "Bun", deno: "Deno", node: "Node" };
@@ -43,7 +43,8 @@ the same run. Absolute figures only show the scale.
 - Runtimes: ${versions.join(", ")}. Peers: the exact versions in \`bench/package.json\`.
 - In one process: each candidate in a process of its own, 3 interleaved rounds in random order, 5 samples of 40 ms each
   after 300 ms of warm-up, timed by mitata. A ratio is of the best samples (noise can only add), in brackets of the medians.
-- Between processes: closed loop, 1.5 s at each level after 0.5 s of warm-up, 3 interleaved rounds; ratios of medians.
+- Between processes: closed loop, 1 s at each level after 0.5 s of warm-up, 5 interleaved rounds; ratios of the medians,
+  in brackets of the best rounds. CPU time is both processes'; it suffers least when others use the machine too.
 - Start: 10 interleaved starts; the ratio of the best, in brackets of the medians. Memory: medians.`;
 }
 
@@ -190,10 +191,10 @@ function wants({ want, wantAbsolute, wantMore }) {
   return want !== undefined || wantAbsolute !== undefined || wantMore !== undefined;
 }
 
-function label({ ours, other, level, latency, of, wantAbsolute }) {
+function label({ ours, other, level, latency, cpu, of, wantAbsolute }) {
   const what = wantAbsolute === undefined ? `${ours} / ${other}` : ours;
   if (level !== undefined) {
-    return `${what}, ${latency ? "latency at" : ""} ${level} in flight`.replace("  ", " ");
+    return `${what}, ${latency ? "latency at " : cpu ? "CPU at " : ""}${level} in flight`;
   }
   return { ms: `${what}, start`, mb: `${ours} - ${other}, idle memory in MB` }[of] ?? what;
 }
@@ -203,14 +204,14 @@ function wish(row, comparison) {
     return `≤ ${comparison.wantAbsolute} ${row.unit}`;
   }
   if (comparison.wantMore !== undefined) return `≤ +${comparison.wantMore}`;
-  const sign = row.kind === "remote" && !comparison.latency ? "≥" : "≤";
+  const sign = isRate(row, comparison) ? "≥" : "≤";
   const each = RUNTIMES.map((runtime) => wantOf(comparison, runtime));
   return `${sign} ${new Set(each).size === 1 ? each[0] : each.join(" / ")}`;
 }
 
 function meaning(row) {
   if (row.kind === "remote") {
-    return "Calls per second (higher is better), or latency (lower is better)";
+    return "Calls per second (higher is better), where it says so latency or CPU time a call (lower is better)";
   }
   if (row.kind === "heap") return "Bytes (lower is better)";
   return "Time (lower is better)";

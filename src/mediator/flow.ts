@@ -1,15 +1,20 @@
-import { CatgaError, type Fault, faultOf } from "../result.ts";
+import { CatgaError, type Fault } from "../result.ts";
 import type { MessageContext } from "./context.ts";
 import { cancelledFault, timeoutFault } from "./supervise.ts";
 import type { Clock } from "../ports/runtime.ts";
 import type { Step } from "./types.ts";
 
-/** The answers of a stream handler, one by one, until they end, the caller breaks off or the deadline passes. */
+/**
+ * The answers of a stream handler, one by one, until they end, the caller breaks off or the deadline passes.
+ *
+ * @param faultFor makes a fault of what the handler threw
+ */
 export async function* flow(
   step: Step,
   context: MessageContext,
   deadline: number,
   clock: Clock,
+  faultFor: (thrown: unknown) => Fault,
 ): AsyncGenerator<unknown, void, undefined> {
   const opened = await step(context);
   if (!opened.ok) throw new CatgaError(opened.error);
@@ -18,7 +23,7 @@ export async function* flow(
     const thrown = new TypeError(
       `Cannot stream "${context.contract.type}": the handler gave no async iterable`,
     );
-    throw new CatgaError(faultOf(thrown));
+    throw new CatgaError(faultFor(thrown));
   }
   const iterator = answers[Symbol.asyncIterator]();
   const limit = new Limit(context, deadline, clock);
@@ -29,7 +34,7 @@ export async function* flow(
       yield next.value;
     }
   } catch (thrown) {
-    throw new CatgaError(faultOf(thrown));
+    throw new CatgaError(faultFor(thrown));
   } finally {
     limit.end();
     void iterator.return?.()?.then(undefined, () => {});

@@ -66,7 +66,7 @@ interface Answerer extends Served {
   readonly timeout: number | undefined;
   /** The handler itself, where nothing stands before it. */
   readonly bare: Registration["handler"] | undefined;
-  readonly failed: (thrown: unknown) => Result<unknown, Fault>;
+  readonly failed: (thrown: unknown) => Failure;
 }
 
 /** The mediator behind the interface; the cluster room knows it by this name. */
@@ -186,7 +186,8 @@ export class Engine implements Mediator, Host {
     const answerer = this.#streams.get(message.type);
     if (answerer === undefined) return broken(this.#missing(message).error);
     const context = MessageContext.from(answerer, message.body, origin);
-    return flow(answerer.step, context, this.#deadline(answerer, origin), this.runtime.clock);
+    const faultFor = (thrown: unknown): Fault => answerer.failed(thrown).error;
+    return flow(answerer.step, context, this.#deadline(answerer, origin), this.runtime.clock, faultFor);
   }
 
   now(): number {

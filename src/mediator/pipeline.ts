@@ -1,4 +1,14 @@
-import { failure, type Fault, faultOf, isResult, ok, type Result, systemFault, unwrap } from "../result.ts";
+import {
+  type Failure,
+  failure,
+  type Fault,
+  faultOf,
+  isResult,
+  ok,
+  type Result,
+  systemFault,
+  unwrap,
+} from "../result.ts";
 import { isTrusted } from "../schema.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import { type Behavior, compose, isCalm } from "./behavior.ts";
@@ -69,7 +79,7 @@ export function settled(value: unknown): Result<unknown, Fault> {
 export function failureOf(
   registration: Registration,
   runtime: Runtime,
-): (thrown: unknown) => Result<unknown, Fault> {
+): (thrown: unknown) => Failure {
   // Whoever publishes logs the failures of an event's handlers.
   const logged = registration.contract.kind !== "event" && registration.contract.kind !== "reliable";
   return (thrown) => {

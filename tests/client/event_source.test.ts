@@ -41,7 +41,7 @@ describe("server-sent events are read", () => {
         const text = events.map(({ event, data }) => `event: ${event}\ndata: ${data}\n\n`).join(":\n\n");
         expect(await read(text, cuts)).toEqual(events);
       }),
-      { numRuns: 300 },
+      { numRuns: 100 },
     );
   });
 

@@ -9,7 +9,9 @@ const b: Peer = { id: "b", endpoint: "memory:b" };
 const runtime = systemRuntime();
 
 /** Two nodes on one hub; the second answers. */
-async function pair(receiver: Receiver): Promise<{ from: BackendParts; to: BackendParts; served: AsyncDisposable }> {
+async function pair(
+  receiver: Receiver,
+): Promise<{ from: BackendParts; to: BackendParts; served: AsyncDisposable }> {
   const backend = memory();
   const from = backend.open({ self: a, runtime });
   const to = backend.open({ self: b, runtime });
@@ -119,18 +121,21 @@ describe("an exchange fails", () => {
     expect(told?.aborted).toBe(true);
   });
 
-  test.each(["serve", "transport"] as const)("TRANSPORT when the node's %s is disposed meanwhile", async (what) => {
-    let told: AbortSignal | undefined;
-    const { from, to, served } = await pair((_, __, { signal }) => {
-      told = signal;
-      return new Promise(() => {});
-    });
-    const exchange = codeOf(from.transport.exchange(b, "", () => {}));
-    await settle();
-    await (what === "serve" ? served : to.transport)[Symbol.asyncDispose]();
-    expect(await exchange).toBe("TRANSPORT");
-    expect(told?.aborted).toBe(true);
-  });
+  test.each(["serve", "transport"] as const)(
+    "TRANSPORT when the node's %s is disposed meanwhile",
+    async (what) => {
+      let told: AbortSignal | undefined;
+      const { from, to, served } = await pair((_, __, { signal }) => {
+        told = signal;
+        return new Promise(() => {});
+      });
+      const exchange = codeOf(from.transport.exchange(b, "", () => {}));
+      await settle();
+      await (what === "serve" ? served : to.transport)[Symbol.asyncDispose]();
+      expect(await exchange).toBe("TRANSPORT");
+      expect(told?.aborted).toBe(true);
+    },
+  );
 
   test("CANCELLED when the caller aborts, and the receiver hears of it", async () => {
     let told: AbortSignal | undefined;
@@ -168,7 +173,9 @@ describe("the hub", () => {
     const backend = memory();
     const { transport } = backend.open({ self: a, runtime });
     const served = await transport.serve(a, echo);
-    expect(() => backend.open({ self: a, runtime })).toThrow('the endpoint "memory:a" is taken by the node "a"');
+    expect(() => backend.open({ self: a, runtime })).toThrow(
+      'the endpoint "memory:a" is taken by the node "a"',
+    );
     await served[Symbol.asyncDispose]();
     await backend.open({ self: a, runtime }).transport.serve(a, echo);
   });

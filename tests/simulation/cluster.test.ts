@@ -5,7 +5,7 @@
 
 import { describe, expect, test } from "bun:test";
 import process from "node:process";
-import { SimulationError } from "@catga/catga/testing";
+import { type FaultKind, SimulationError } from "@catga/catga/testing";
 import { drain } from "./drain.ts";
 import { doubler, liar, type Mutant, stutterer, swapper, waiter } from "./mutants.ts";
 import { runSeed } from "./scenario.ts";
@@ -23,14 +23,18 @@ describe("five nodes under faults", () => {
     const outcomes = new Map<string, number>();
     for (const seed of seeds) {
       const report = await runSeed({ seed, drain });
-      for (const [code, calls] of Object.entries(report.outcomes)) outcomes.set(code, (outcomes.get(code) ?? 0) + calls);
+      for (const [code, calls] of Object.entries(report.outcomes)) {
+        outcomes.set(code, (outcomes.get(code) ?? 0) + calls);
+      }
     }
     if (chosen !== undefined) return;
     // The faults were felt, and most calls got through all the same.
     const total = [...outcomes.values()].reduce((sum, calls) => sum + calls, 0);
     expect(total).toBeGreaterThan(200 * seeds.length);
     expect(outcomes.get("ok")).toBeGreaterThan(total / 2);
-    for (const code of ["TRANSPORT", "TIMEOUT", "UNAVAILABLE", "CANCELLED"]) expect(outcomes.get(code)).toBeGreaterThan(0);
+    for (const code of ["TRANSPORT", "TIMEOUT", "UNAVAILABLE", "CANCELLED"]) {
+      expect(outcomes.get(code)).toBeGreaterThan(0);
+    }
   }, 120_000);
 
   test("go the same way with the same seed, however microtasks are run", async () => {
@@ -44,7 +48,7 @@ describe("five nodes under faults", () => {
 describe("a broken rule is noticed", () => {
   test.each<[string, Mutant, RegExp]>([
     ["a failover of commands that were started", liar, /was started 2 times/],
-    ["copies of frames that are taken for new ones", doubler, /was (started|heard \d+) (2 )?times|on \w was heard/],
+    ["copies of frames that are taken for new ones", doubler, /was started 2 times|was heard 2 times/],
     ["answers that go to other calls", swapper, /the (answer|refusal) of another call|without a handler/],
     ["exchanges that nobody ends", waiter, /there hangs an exchange|left behind/],
   ])("%s", async (_, mutant, rule) => {
@@ -62,7 +66,10 @@ describe("a broken rule is noticed", () => {
   }, 60_000);
 
   test("and a second answer to a call that has one changes nothing", async () => {
-    for (const seed of seeds.slice(0, 10)) expect((await fails(seed, stutterer))?.message).toBe(undefined);
+    for (const seed of seeds.slice(0, 10)) {
+      const error = await fails(seed, stutterer, ["reorder"]);
+      expect(error?.message).toBe(undefined);
+    }
   }, 60_000);
 });
 
@@ -75,9 +82,13 @@ async function failureOf(mutant: Mutant, rule: RegExp): Promise<{ error: Simulat
   throw new Error(`${PATIENCE} seeds did not notice`);
 }
 
-async function fails(seed: number, mutate: Mutant): Promise<SimulationError | undefined> {
+async function fails(
+  seed: number,
+  mutate: Mutant,
+  without: readonly FaultKind[] = [],
+): Promise<SimulationError | undefined> {
   try {
-    await runSeed({ seed, drain, mutate });
+    await runSeed({ seed, drain, mutate, without });
     return undefined;
   } catch (error) {
     if (error instanceof SimulationError) return error;

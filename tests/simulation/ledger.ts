@@ -6,7 +6,15 @@ import { type Answer, answerTo, type CallName, served } from "./contracts.ts";
 /** Codes that promise that no handler was started. */
 const UNSTARTED: readonly string[] = ["UNAVAILABLE", "OVERLOADED", "NO_HANDLER"];
 /** Codes that a call of the scenario may end with. */
-const EXPECTED: readonly string[] = ["UNAVAILABLE", "TRANSPORT", "TIMEOUT", "CANCELLED", "INTERNAL", "REFUSED", "NO_HANDLER"];
+const EXPECTED: readonly string[] = [
+  "UNAVAILABLE",
+  "TRANSPORT",
+  "TIMEOUT",
+  "CANCELLED",
+  "INTERNAL",
+  "REFUSED",
+  "NO_HANDLER",
+];
 
 export interface Call {
   readonly id: string;
@@ -28,7 +36,17 @@ export class Ledger {
   readonly broken: string[] = [];
 
   open(id: string, name: CallName, n: number, caller: string): Call {
-    const call: Call = { id, name, n, caller, starts: 0, startedBy: new Set(), results: 0, unwatch: () => {}, result: undefined };
+    const call: Call = {
+      id,
+      name,
+      n,
+      caller,
+      starts: 0,
+      startedBy: new Set(),
+      results: 0,
+      unwatch: () => {},
+      result: undefined,
+    };
     this.calls.set(id, call);
     return call;
   }
@@ -60,7 +78,9 @@ export class Ledger {
     this.#checkStarts(call);
     if (!result.ok) {
       const { code, data } = result.error;
-      if (!EXPECTED.includes(code)) this.#breaks(`${call.name} ${call.id} failed with ${code}: ${result.error.message}`);
+      if (!EXPECTED.includes(code)) {
+        this.#breaks(`${call.name} ${call.id} failed with ${code}: ${result.error.message}`);
+      }
       if (code === "REFUSED" && (data as { id: string }).id !== call.id) {
         this.#breaks(`${call.name} ${call.id} got the refusal of another call`);
       }
@@ -69,12 +89,16 @@ export class Ledger {
     const { id, n, by } = result.value;
     if (call.starts === 0) this.#breaks(`${call.name} ${call.id} was answered without a handler`);
     const fits = id === call.id && n === answerTo(call.name, call.n) && served[by as "a"].includes(call.name);
-    if (!fits) this.#breaks(`${call.name} ${call.id} got the answer of another call: ${JSON.stringify(result.value)}`);
+    if (!fits) {
+      this.#breaks(`${call.name} ${call.id} got the answer of another call: ${JSON.stringify(result.value)}`);
+    }
   }
 
   /** The caller's clock says that its deadline has passed. */
   due(call: Call): void {
-    if (call.results === 0) this.#breaks(`${call.name} ${call.id} of ${call.caller} was not answered by its deadline`);
+    if (call.results === 0) {
+      this.#breaks(`${call.name} ${call.id} of ${call.caller} was not answered by its deadline`);
+    }
   }
 
   /** How the calls ended, by code. */
@@ -90,7 +114,9 @@ export class Ledger {
   #checkStarts(call: Call): void {
     const { result } = call;
     if (call.starts > 0 && result?.ok === false && UNSTARTED.includes(result.error.code)) {
-      this.#breaks(`${call.name} ${call.id} was started, but ended with ${result.error.code}: ${result.error.message}`);
+      this.#breaks(
+        `${call.name} ${call.id} was started, but ended with ${result.error.code}: ${result.error.message}`,
+      );
     }
   }
 

@@ -29,7 +29,8 @@ export const doubler: Mutant = (backend) => {
 
 /** Confuses which answer belongs to which call. */
 export const swapper: Mutant = changing((transport) => ({
-  exchange: (to, frame, reply, options) => transport.exchange(to, frame, (answer) => reply(swapped(answer)), options),
+  exchange: (to, frame, reply, options) =>
+    transport.exchange(to, frame, (answer) => reply(swapped(answer)), options),
 }));
 
 /** Goes on waiting for what was given up. */

@@ -11,8 +11,8 @@ import {
   type FaultPlan,
   injectFaults,
   simulate,
-  type Simulation,
   type SimulatedNetwork,
+  type Simulation,
 } from "@catga/catga/testing";
 import { type Name, names } from "./contracts.ts";
 import { type Call, Ledger } from "./ledger.ts";
@@ -51,7 +51,14 @@ export interface ScenarioReport {
 export function runSeed(options: ScenarioOptions): Promise<ScenarioReport> {
   const { seed, drain } = options;
   const replay = (seed: number): string => `SEED=${seed} bun test tests/simulation/cluster.test.ts`;
-  const world = { seed, replay, skew: 60_000, drift: 0.001, lateness: 4, ...(drain === undefined ? {} : { drain }) };
+  const world = {
+    seed,
+    replay,
+    skew: 60_000,
+    drift: 0.001,
+    lateness: 4,
+    ...(drain === undefined ? {} : { drain }),
+  };
   return simulate(world, (simulation) => new Scenario(simulation, options).run());
 }
 
@@ -98,13 +105,19 @@ class Scenario {
 
   /** All nodes see all others again, calls of each kind succeed from everywhere, and nothing hangs. */
   async #recover(): Promise<void> {
-    if (!await this.#until(() => this.#agreed(), RECOVERY)) this.#fail(`no agreement after ${RECOVERY} ms: ${this.#views()}`);
+    if (!await this.#until(() => this.#agreed(), RECOVERY)) {
+      this.#fail(`no agreement after ${RECOVERY} ms: ${this.#views()}`);
+    }
     const probes: Call[] = [...this.#nodes.values()].flatMap((node) => node.probe());
     await this.#until(() => probes.every((call) => call.results > 0), CALL_TIMEOUT);
     const failed = probes.find((call) => call.result?.ok !== true);
-    if (failed !== undefined) this.#fail(`${failed.name} ${failed.id} failed after all was well: ${JSON.stringify(failed.result)}`);
+    if (failed !== undefined) {
+      this.#fail(`${failed.name} ${failed.id} failed after all was well: ${JSON.stringify(failed.result)}`);
+    }
     await this.#run(2 * WORK_PAUSE);
-    if (!await this.#until(() => this.#hanging() === undefined, QUIET)) this.#fail(`there hangs ${this.#hanging()}`);
+    if (!await this.#until(() => this.#hanging() === undefined, QUIET)) {
+      this.#fail(`there hangs ${this.#hanging()}`);
+    }
   }
 
   /** What should have come to its end by now. */
@@ -122,11 +135,15 @@ class Scenario {
   async #end(): Promise<void> {
     let left = 0;
     for (const { node } of this.#nodes.values()) void node!.leave().then(() => left++);
-    if (!await this.#until(() => left === names.length, LEAVING)) this.#fail(`${names.length - left} nodes cannot leave`);
+    if (!await this.#until(() => left === names.length, LEAVING)) {
+      this.#fail(`${names.length - left} nodes cannot leave`);
+    }
     await this.#run(100);
     const { timers, exchanges, background } = this.#simulation.pending();
     if (timers + exchanges + background > 0) {
-      this.#fail(`left behind: ${timers} timers, ${exchanges} exchanges, ${background} pieces of background work`);
+      this.#fail(
+        `left behind: ${timers} timers, ${exchanges} exchanges, ${background} pieces of background work`,
+      );
     }
   }
 
@@ -145,7 +162,9 @@ class Scenario {
 
   #views(): string[] {
     return [...this.#nodes.values()].map(({ node }) =>
-      (node?.members() ?? []).map(({ id, status, reachable }) => `${id} ${reachable ? status : "unreachable"}`).join()
+      (node?.members() ?? []).map(({ id, status, reachable }) =>
+        `${id} ${reachable ? status : "unreachable"}`
+      ).join()
     );
   }
 

@@ -4,7 +4,16 @@ import { type Context, createMediator, fail, handle, type Module, on } from "@ca
 import type { Backend, Runtime } from "@catga/catga/ports";
 import { joinCluster, type Node } from "@catga/catga/cluster";
 import type { SeededRandom } from "@catga/catga/testing";
-import { type Answer, answerTo, type Body, type CallName, calls, Happened, type Name, served } from "./contracts.ts";
+import {
+  type Answer,
+  answerTo,
+  type Body,
+  type CallName,
+  calls,
+  Happened,
+  type Name,
+  served,
+} from "./contracts.ts";
 import type { Call, Ledger } from "./ledger.ts";
 
 /** How long a call may take that has no limit of its own, in ms. */
@@ -23,7 +32,14 @@ export class SimulatedNode {
   #count = 0;
   node: Node | undefined;
 
-  constructor(name: Name, life: number, runtime: Runtime, backend: Backend, ledger: Ledger, random: SeededRandom) {
+  constructor(
+    name: Name,
+    life: number,
+    runtime: Runtime,
+    backend: Backend,
+    ledger: Ledger,
+    random: SeededRandom,
+  ) {
     this.name = name;
     this.runtime = runtime;
     this.#ledger = ledger;
@@ -40,14 +56,18 @@ export class SimulatedNode {
   work(more: () => boolean): void {
     this.runtime.clock.timer(this.#random.between(0, WORK_PAUSE), () => {
       if (!more()) return;
-      if (this.node !== undefined) for (let left = this.#random.chance(0.2) ? 5 : 1; left > 0; left--) this.#act();
+      if (this.node !== undefined) {
+        for (let left = this.#random.chance(0.2) ? 5 : 1; left > 0; left--) this.#act();
+      }
       this.work(more);
     });
   }
 
   /** One call of each kind; all must be answered well. */
   probe(): Call[] {
-    return (Object.keys(calls) as CallName[]).map((name) => this.#send(name, 1, "answer", undefined, undefined));
+    return (Object.keys(calls) as CallName[]).map((name) =>
+      this.#send(name, 1, "answer", undefined, undefined)
+    );
   }
 
   /** Whether this life made a call. */
@@ -64,7 +84,11 @@ export class SimulatedNode {
       return;
     }
     const name = random.pick(Object.keys(calls)) as CallName;
-    const takes = random.chance(0.3) ? 0 : random.chance(0.1) ? random.between(0, 6000) : random.between(0, 100);
+    const takes = random.chance(0.3)
+      ? 0
+      : random.chance(0.1)
+      ? random.between(0, 6000)
+      : random.between(0, 100);
     const end = random.chance(0.8) ? "answer" : random.pick(["fail", "throw", "ask"] as const);
     const timeout = random.chance(0.2) ? random.between(1, 3000) : undefined;
     const cancel = random.chance(0.1) ? random.between(0, 1000) : undefined;
@@ -117,7 +141,11 @@ export class SimulatedNode {
     return [...handlers, on(Happened, ({ id }) => this.#ledger.hear(id, this.name))];
   }
 
-  #handle(name: CallName, body: Body, context: Context): Answer | Promise<Answer> | ReturnType<typeof refuse> {
+  #handle(
+    name: CallName,
+    body: Body,
+    context: Context,
+  ): Answer | Promise<Answer> | ReturnType<typeof refuse> {
     this.#ledger.start(name, body.id, this.name);
     const answer = { id: body.id, n: answerTo(name, body.n), by: this.name };
     if (body.end === "ask") return this.#ask(answer, context);

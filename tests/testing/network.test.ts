@@ -32,9 +32,12 @@ describe("a frame", () => {
 
   test("that is doubled arrives twice, a doubled reply likewise, and the exchange ends once", async () => {
     let received = 0;
-    const { simulation, send } = await pair((frame, reply) => echo(`${String(frame)} ${++received}`, reply, {}), {
-      duplicate: 1,
-    });
+    const { simulation, send } = await pair(
+      (frame, reply) => echo(`${String(frame)} ${++received}`, reply, {}),
+      {
+        duplicate: 1,
+      },
+    );
     const sent = send();
     await simulation.run(100);
     expect(received).toBe(2);

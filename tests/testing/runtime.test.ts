@@ -83,7 +83,10 @@ describe("the runtime", () => {
 
   test("puts what is logged into the trace and hands it on", () => {
     const heard: string[] = [];
-    const simulation = createSimulation({ seed: 1, log: (node, { event }) => void heard.push(`${node} ${event}`) });
+    const simulation = createSimulation({
+      seed: 1,
+      log: (node, { event }) => void heard.push(`${node} ${event}`),
+    });
     simulation.runtime("a").log({ level: "warn", event: "odd", message: "That is odd" });
     expect(heard).toEqual(["a odd"]);
     expect(simulation.trace.lines().at(-1)).toContain("warn odd: That is odd");

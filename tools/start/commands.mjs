@@ -22,9 +22,11 @@ export async function commandOf(name) {
   const { bun, deno } = runtimes();
   if (name === "bun") return { command: [bun, main], title: titleOf("Bun", bun) };
   if (name === "deno") {
+    // The flag spares the log a line about how `request.signal` will change.
+    const flags = ["--quiet", "--no-prompt", "--unstable-no-legacy-abort"];
     const rights = ["--allow-net", "--allow-env", "--allow-sys", "--allow-read"];
     return {
-      command: [deno, "run", "--quiet", "--no-prompt", ...rights, main],
+      command: [deno, "run", ...flags, ...rights, main],
       title: titleOf("Deno", deno),
     };
   }

@@ -67,11 +67,10 @@ try {
 
 onShutdown(async () => {
   ending = true;
-  const stopped = server?.stop({ linger: 1.2 * goodbye });
-  await new Promise((resolve) => setTimeout(resolve, goodbye));
-  book.close();
-  await node!.leave();
-  await stopped;
+  const left = new Promise((resolve) => setTimeout(resolve, goodbye)).then(() => node!.leave());
+  // The other nodes reach it until it has left; clients are asked to close their connections meanwhile.
+  await server?.stop({ linger: left.finally(() => book.close()) });
+  await left;
   say("left");
 }, { deadline: 20_000, runtime });
 

@@ -1,6 +1,6 @@
 import { CatgaError, type Fault } from "../result.ts";
 import type { MessageContext } from "./context.ts";
-import { cancelledFault, timeoutFault } from "./supervise.ts";
+import { watchLimits } from "./supervise.ts";
 import type { Clock } from "../ports/runtime.ts";
 import type { Step } from "./types.ts";
 
@@ -16,72 +16,39 @@ export async function* flow(
   clock: Clock,
   faultFor: (thrown: unknown) => Fault,
 ): AsyncGenerator<unknown, void, undefined> {
-  const opened = await step(context);
-  if (!opened.ok) throw new CatgaError(opened.error);
-  const answers = opened.value as AsyncIterable<unknown> | null | undefined;
-  if (typeof answers?.[Symbol.asyncIterator] !== "function") {
-    const thrown = new TypeError(
-      `Cannot stream "${context.contract.type}": the handler gave no async iterable`,
-    );
-    throw new CatgaError(faultFor(thrown));
-  }
-  const iterator = answers[Symbol.asyncIterator]();
-  const limit = new Limit(context, deadline, clock);
+  let over: Fault | undefined;
+  let giveUp: ((error: CatgaError) => void) | undefined;
+  const stop = watchLimits(context, deadline, clock, (fault) => {
+    over = fault;
+    giveUp?.(new CatgaError(fault));
+  });
+  const limited = <T>(wait: Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      giveUp = reject;
+      wait.then(resolve, reject);
+      if (over !== undefined) reject(new CatgaError(over));
+    });
+  let iterator: AsyncIterator<unknown> | undefined;
   try {
-    while (true) {
-      const next = await limit.race(iterator.next());
-      if (next.done === true) return;
+    const opened = await limited(step(context));
+    if (!opened.ok) throw new CatgaError(over = opened.error);
+    const answers = opened.value as AsyncIterable<unknown> | null | undefined;
+    if (typeof answers?.[Symbol.asyncIterator] !== "function") {
+      throw new TypeError(`Cannot stream "${context.contract.type}": the handler gave no async iterable`);
+    }
+    iterator = answers[Symbol.asyncIterator]();
+    for (
+      let next = await limited(iterator.next());
+      next.done !== true;
+      next = await limited(iterator.next())
+    ) {
       yield next.value;
     }
   } catch (thrown) {
-    throw new CatgaError(faultFor(thrown));
+    throw new CatgaError(over ?? faultFor(thrown));
   } finally {
-    limit.end();
-    void iterator.return?.()?.then(undefined, () => {});
-  }
-}
-
-/** Ends a wait when the call is given up or out of time. */
-class Limit {
-  readonly #stops: (() => void)[] = [];
-  #fault: Fault | undefined;
-  #give: ((fault: Fault) => void) | undefined;
-
-  constructor(context: MessageContext, deadline: number, clock: Clock) {
-    const { type } = context.contract;
-    const parent = context.origin?.parent;
-    const signals = [context.origin?.signal, parent?.cancellable ? parent.signal : undefined];
-    const giveUp = (fault: Fault): void => {
-      this.#fault ??= fault;
-      context.cancel(fault);
-      this.#give?.(fault);
-    };
-    const abort = (): void => giveUp(cancelledFault(type));
-    for (const signal of signals) {
-      if (signal === undefined) continue;
-      if (signal.aborted) abort();
-      signal.addEventListener("abort", abort, { once: true });
-      this.#stops.push(() => signal.removeEventListener("abort", abort));
-    }
-    if (deadline !== Infinity) {
-      this.#stops.push(clock.timer(deadline - clock.mono(), () => giveUp(timeoutFault(type))));
-    }
-  }
-
-  race<T>(wait: Promise<T>): Promise<T> {
-    if (this.#fault !== undefined) {
-      void wait.catch(() => {});
-      return Promise.reject(new CatgaError(this.#fault));
-    }
-    if (this.#stops.length === 0) return wait;
-    return new Promise((resolve, reject) => {
-      this.#give = (fault) => reject(new CatgaError(fault));
-      wait.then(resolve, reject);
-    });
-  }
-
-  end(): void {
-    for (const stop of this.#stops) stop();
+    stop();
+    void iterator?.return?.()?.then(undefined, () => {});
   }
 }
 

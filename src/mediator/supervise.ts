@@ -10,32 +10,55 @@ export function supervise(
   deadline: number,
   clock: Clock,
 ): Promise<Result<unknown, Fault>> {
+  return new Promise((resolve) => {
+    let over = false;
+    const stop = watchLimits(context, deadline, clock, (fault) => {
+      over = true;
+      resolve(failure(fault));
+    });
+    if (over) return;
+    step(context).then((result) => {
+      stop();
+      resolve(result);
+    });
+  });
+}
+
+/**
+ * Cancels a context once its deadline passes or one of its signals aborts, which may be at once.
+ *
+ * @param over called once with what it was cancelled with
+ * @returns a function that calls the watch off
+ */
+export function watchLimits(
+  context: MessageContext,
+  deadline: number,
+  clock: Clock,
+  over: (fault: Fault) => void,
+): () => void {
   const { type } = context.contract;
   const parent = context.origin?.parent;
-  const own = context.origin?.signal;
-  const inherited = parent?.cancellable ? parent.signal : undefined;
-  if (own?.aborted || inherited?.aborted) return Promise.resolve(failure(cancelledFault(type)));
+  const signals = [context.origin?.signal, parent?.cancellable ? parent.signal : undefined];
+  let timer: (() => void) | undefined;
+  const stop = (): void => {
+    timer?.();
+    for (const signal of signals) signal?.removeEventListener("abort", abort);
+  };
+  const end = (fault: Fault): void => {
+    stop();
+    over(fault);
+    context.cancel(fault);
+  };
+  const abort = (): void => end(cancelledFault(type));
   const remaining = deadline - clock.mono();
-  if (remaining <= 0) return Promise.resolve(failure(timeoutFault(type)));
   context.watch(deadline);
-
-  return new Promise((resolve) => {
-    const finish = (result: Result<unknown, Fault>): void => {
-      stop?.();
-      own?.removeEventListener("abort", abort);
-      inherited?.removeEventListener("abort", abort);
-      resolve(result);
-    };
-    const giveUp = (fault: Fault): void => {
-      finish(failure(fault));
-      context.cancel(fault);
-    };
-    const abort = (): void => giveUp(cancelledFault(type));
-    const stop = deadline === Infinity ? undefined : clock.timer(remaining, () => giveUp(timeoutFault(type)));
-    own?.addEventListener("abort", abort, { once: true });
-    inherited?.addEventListener("abort", abort, { once: true });
-    step(context).then(finish);
-  });
+  if (signals.some((signal) => signal?.aborted)) abort();
+  else if (remaining <= 0) end(timeoutFault(type));
+  else {
+    for (const signal of signals) signal?.addEventListener("abort", abort, { once: true });
+    if (remaining < Infinity) timer = clock.timer(remaining, () => end(timeoutFault(type)));
+  }
+  return stop;
 }
 
 /** The fault of a call whose deadline passed. */

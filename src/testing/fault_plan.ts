@@ -32,6 +32,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 
 /** What {@linkcode injectFaults} takes. */
 export interface FaultOptions {
+  /** The network that frames are lost on. */
   readonly network: SimulatedNetwork;
   /** The nodes that things may happen to. */
   readonly nodes: readonly string[];

@@ -25,6 +25,7 @@ export type NetworkOptions = Partial<LinkConditions>;
 
 /** An exchange whose caller waits. */
 export interface OpenExchange {
+  /** The node that began it. */
   readonly from: string;
   /** The endpoint that the frame was sent to. */
   readonly to: string;
@@ -36,8 +37,11 @@ export interface OpenExchange {
 export interface NetworkStats {
   /** Frames, replies and ends sent. */
   readonly sent: number;
+  /** Those that did not arrive. */
   readonly lost: number;
+  /** Those that were sent once and arrived twice. */
   readonly duplicated: number;
+  /** Those that took as long as `slowLatency` says. */
   readonly slow: number;
 }
 
@@ -45,6 +49,7 @@ export interface NetworkStats {
 export interface SimulatedNetwork {
   /** For `joinCluster`, the same one for all nodes; the mediators of these need runtimes of this simulation. */
   readonly backend: Backend;
+  /** What it has counted so far. */
   readonly stats: NetworkStats;
   /** Changes how frames fare from now on: everywhere, or on the way from one node to another. */
   change(conditions: Partial<LinkConditions>, from?: string, to?: string): void;

@@ -5,8 +5,11 @@ import type { Behavior } from "../mediator/behavior.ts";
 
 /** One message that reached a recorder. */
 export interface Recorded {
+  /** The name of its contract. */
   readonly type: string;
+  /** What it asks for. */
   readonly kind: Kind;
+  /** What it carries. */
   readonly body: unknown;
   /** Names the message; the same for each try of it. */
   readonly id: string;

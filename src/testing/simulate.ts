@@ -9,7 +9,9 @@ export interface SimulateOptions extends SimulationOptions {
 
 /** What a simulation failed with, and how to see it again. */
 export class SimulationError extends Error {
+  /** Always `SimulationError`. */
   override readonly name = "SimulationError";
+  /** The seed that failed. */
   readonly seed: number;
   /** The trace's hash at the failure; a replay has the same. */
   readonly hash: string;

@@ -38,11 +38,13 @@ export interface Pending {
 
 /** A world of its own: virtual time, chance from a seed, nodes that crash and stand still, networks that lose. */
 export interface Simulation {
+  /** What everything that is left to chance comes from. */
   readonly seed: number;
   /** Virtual time in ms since the simulation began. */
   readonly time: number;
   /** Chance for the scenario. */
   readonly random: SeededRandom;
+  /** What has happened. */
   readonly trace: Trace;
   /** The door to this world for a node. A name that is new or has crashed begins a life; else it is the same door. */
   runtime(node: string): Runtime;

@@ -1,10 +1,13 @@
-/** What a trace tells of. */
+/**
+ * What a trace tells of: a timer of a node, something planned for none; a frame that arrived, was lost, a reply, the
+ * end of an exchange, that nobody was there, that the other side broke off, that the caller gave up; a node that
+ * crashed, started, stood still and went on; a change of the network; a log entry; a note of the scenario.
+ */
 export type TraceKind =
   | "timer"
   | "plan"
-  | "send"
-  | "lose"
   | "frame"
+  | "lose"
   | "reply"
   | "end"
   | "refuse"
@@ -22,6 +25,7 @@ export type TraceKind =
 export interface TraceEntry {
   /** Virtual time in ms since the simulation began. */
   readonly time: number;
+  /** What kind of thing it is. */
   readonly kind: TraceKind;
   /** The node where it happened; empty for the simulation itself. */
   readonly node: string;
@@ -29,6 +33,7 @@ export interface TraceEntry {
   readonly from: string;
   /** A count of characters or bytes, an incarnation; 0 where there is nothing to count. */
   readonly size: number;
+  /** What else there is to say. */
   readonly text: string;
 }
 

@@ -158,13 +158,6 @@ export class CatgaError<Code extends string = string, Data = unknown> extends Er
   }
 }
 
-/** Whether a value has the shape of a fault. */
-export function isFault(value: unknown): value is Fault {
-  const fault = value as Partial<Fault> | null;
-  return typeof fault === "object" && fault !== null && typeof fault.code === "string" &&
-    typeof fault.message === "string" && typeof fault.retryable === "boolean";
-}
-
 /** The fault behind something thrown: a `CatgaError`'s own, `INTERNAL` for anything else. */
 export function faultOf(thrown: unknown): Fault {
   if (CatgaError.is(thrown)) {

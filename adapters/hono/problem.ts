@@ -1,4 +1,4 @@
-import { type Fault, isFault, type SystemCode, systemFault } from "../../src/result.ts";
+import { CatgaError, type Fault, type SystemCode, systemFault } from "../../src/result.ts";
 import type { BodyIssue } from "../../src/mediator/validate.ts";
 import type { Problem, ProblemIssue, Route } from "../client/mod.ts";
 
@@ -88,7 +88,7 @@ export function writeProblem(told: Problem): { readonly status: number; readonly
 
 /** What was thrown, as a fault; its `cause` is for the log. */
 export function faultOfThrown(thrown: unknown): Fault {
-  return isFault(thrown) ? thrown : systemFault("INTERNAL", "The route failed", undefined, thrown);
+  return CatgaError.is(thrown) ? thrown : systemFault("INTERNAL", "The route failed", undefined, thrown);
 }
 
 function problem(status: number, code: string, detail: string, retryable: boolean): Problem {

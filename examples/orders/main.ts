@@ -67,11 +67,17 @@ try {
 
 onShutdown(async () => {
   ending = true;
-  const left = new Promise((resolve) => setTimeout(resolve, goodbye)).then(() => node!.leave());
-  // The other nodes reach it until it has left; clients are asked to close their connections meanwhile.
-  await server?.stop({ linger: left.finally(() => book.close()) });
+  const left = leave(node!);
+  // Until it has left the other nodes reach it, and clients are asked to close their connections.
+  await server?.stop({ linger: left });
   await left;
   say("left");
 }, { deadline: 20_000, runtime });
+
+async function leave(node: Node): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, goodbye));
+  book.close();
+  await node.leave();
+}
 
 export default ENDPOINT === undefined ? undefined : { fetch };

@@ -1,6 +1,6 @@
 import { base64url } from "../internal/base64url.ts";
 import { createTimerWheel } from "../internal/timer_wheel.ts";
-import type { Clock, FetchInit, FetchReply, LogEntry, Random, Runtime, Signer } from "./runtime.ts";
+import type { Clock, FetchInit, FetchReply, LogEntry, Runtime, Signer } from "./runtime.ts";
 
 /** What of {@linkcode systemRuntime} to replace. */
 export interface SystemRuntimeOptions {
@@ -24,7 +24,7 @@ export interface SystemRuntimeOptions {
 export function systemRuntime(options: SystemRuntimeOptions = {}): Runtime {
   return {
     clock: systemClock(),
-    random: systemRandom(),
+    random: { u32: () => crypto.getRandomValues(new Uint32Array(1))[0]! },
     crypto: systemSigner(),
     fetch: options.fetch ?? ((url, init) => fetch(url, { ...init, redirect: "manual" } as RequestInit)),
     background: options.background ?? ((work) => void work.catch(() => {})),
@@ -41,20 +41,6 @@ function systemClock(): Clock {
     },
   });
   return { mono: () => performance.now(), wall: () => Date.now(), timer: wheel };
-}
-
-function systemRandom(): Random {
-  let pool: Uint32Array<ArrayBuffer> | undefined;
-  let used = 0;
-  return {
-    u32: () => {
-      if (pool === undefined || used === pool.length) {
-        pool = crypto.getRandomValues(pool ?? new Uint32Array(64));
-        used = 0;
-      }
-      return pool[used++]!;
-    },
-  };
 }
 
 function systemSigner(): Signer {

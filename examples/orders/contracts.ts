@@ -22,7 +22,7 @@ export const CreateOrder = command("orders.create", {
   input: Lines,
   output: Order,
   errors: { OUT_OF_STOCK: OutOfStock },
-  timeout: 2000,
+  timeout: 10_000,
 });
 
 /** An order's id begins with the name of the node that made it, and that one is asked for it. */
@@ -33,7 +33,7 @@ export const GetOrder = query("orders.get", {
   errors: { ORDER_NOT_FOUND: v.object({ orderId: Id }) },
   key: ({ orderId }) => orderId.slice(0, orderId.lastIndexOf(".")),
   route: named,
-  timeout: 2000,
+  timeout: 5000,
 });
 
 export const ListOrders = query("orders.list", {
@@ -41,7 +41,7 @@ export const ListOrders = query("orders.list", {
   input: v.object({}),
   output: v.array(Order),
   route: here,
-  timeout: 2000,
+  timeout: 5000,
 });
 
 export const WatchOrders = stream("orders.watch", {
@@ -61,5 +61,5 @@ export const ReserveStock = command("stock.reserve", {
   errors: { OUT_OF_STOCK: OutOfStock },
   key: ({ productId }) => productId,
   route: keeper,
-  timeout: 1000,
+  timeout: 5000,
 });

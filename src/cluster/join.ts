@@ -76,7 +76,12 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     callTimeout: options.callTimeout ?? 30_000,
     drain: options.drain ?? 8000,
   });
-  await node.join();
+  try {
+    await node.join();
+  } catch (thrown) {
+    await parts.transport[Symbol.asyncDispose]();
+    throw thrown;
+  }
   return node;
 }
 

@@ -111,3 +111,13 @@ describe("options that cannot work are refused by name", () => {
     ).toContain("createMediator");
   });
 });
+
+test("a node that cannot listen gives its backend back", async () => {
+  const backend = memory();
+  const first = await probe("a", backend);
+  const app = createMediator({ handlers: [] });
+  const again = () => joinCluster(app, { node: "a", endpoint: "memory:a", backend });
+  expect(await again().then(() => "joined", (thrown) => thrown.code)).toBe("CONFLICT");
+  await end([first]);
+  await (await again()).leave();
+});

@@ -108,7 +108,8 @@ function excerpt(lines: readonly string[]): string {
 export async function allOnline(nodes: readonly NodeProcess[]): Promise<void> {
   for (const node of nodes) {
     await until(`${node.name} sees ${nodes.length} nodes`, async () => {
-      if (node.process.gone) throw new Error(`${node.name} has ended`);
+      const dead = nodes.find((each) => each.process.gone);
+      if (dead !== undefined) throw new Error(`${dead.name} has ended`);
       const { health } = await healthOf(node.url);
       return health?.totalNodes === nodes.length && health.onlineNodes === nodes.length;
     });

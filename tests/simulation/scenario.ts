@@ -87,6 +87,9 @@ class Scenario {
       restart: (node) => this.#start(node as Name),
       kinds: FAULT_KINDS.filter((kind) => this.#options.without?.includes(kind) !== true),
     });
+    for (let times = this.#simulation.random.below(4); times > 0; times--) {
+      this.#simulation.after(this.#simulation.random.between(2000, FAULTS), () => this.#replace());
+    }
     await this.#run(FAULTS);
     await this.#recover();
     await this.#end();
@@ -101,6 +104,21 @@ class Scenario {
     const node = new SimulatedNode(name, life, runtime, this.#backend, this.#ledger, random);
     this.#nodes.set(name, node);
     node.work(() => this.#simulation.time < FAULTS);
+  }
+
+  /** Some node leaves in good order, ends its process when it has left, and comes back after a while. */
+  #replace(): void {
+    const simulation = this.#simulation;
+    const name = simulation.random.pick(names);
+    const life = this.#nodes.get(name)!;
+    const pause = simulation.random.between(0, 3000);
+    if (life.node === undefined || !simulation.alive(name) || simulation.paused(name)) return;
+    simulation.note(`${name} leaves`);
+    life.leave(LEAVING, () => {
+      if (this.#nodes.get(name) !== life || !simulation.alive(name)) return;
+      simulation.crash(name);
+      simulation.after(pause, () => this.#start(name));
+    });
   }
 
   /** All nodes see all others again, calls of each kind succeed from everywhere, and nothing hangs. */
@@ -134,8 +152,8 @@ class Scenario {
   /** All leave, and leave nothing behind. */
   async #end(): Promise<void> {
     let left = 0;
-    for (const { node } of this.#nodes.values()) void node!.leave().then(() => left++);
-    if (!await this.#until(() => left === names.length, LEAVING)) {
+    for (const life of this.#nodes.values()) life.leave(LEAVING, () => left++);
+    if (!await this.#until(() => left === names.length, 2 * LEAVING)) {
       this.#fail(`${names.length - left} nodes cannot leave`);
     }
     await this.#run(100);

@@ -63,6 +63,24 @@ export class SimulatedNode {
     });
   }
 
+  /** Leaves in good order; it may take so many ms, by this node's clock. */
+  leave(ms: number, left: () => void): void {
+    const { clock } = this.runtime;
+    const due = clock.mono() + ms;
+    let stop = (): void => {};
+    const watch = (wait: number): void => {
+      stop = clock.timer(wait, () => {
+        if (clock.mono() > due + 5 && wait > SLACK) watch(SLACK);
+        else this.#ledger.broken.push(`${this.name} cannot leave`);
+      });
+    };
+    watch(ms);
+    void this.node!.leave().then(() => {
+      stop();
+      left();
+    });
+  }
+
   /** One call of each kind; all must be answered well. */
   probe(): Call[] {
     return (Object.keys(calls) as CallName[]).map((name) =>

@@ -13,6 +13,8 @@ export interface FrameWay {
   readonly peer: Peer;
   /** Tells the node that nobody waits for one of its answers. */
   giveUp(seq: number, index: number): void;
+  /** Takes note that a frame has all its answers. */
+  answered(frame: OpenFrame): void;
 }
 
 /** A frame that some replies are still missing of. */
@@ -55,6 +57,10 @@ export class OpenFrame {
       const call = this.calls[index];
       if (call !== undefined && this.#waits(call)) call.settle(result, answered, answered);
     }
+    if (!this.calls.some((call) => this.#waits(call))) {
+      this.#unwatch();
+      this.#way.answered(this);
+    }
   }
 
   /** One of its calls was given up. */
@@ -72,6 +78,11 @@ export class OpenFrame {
       const error = fault ?? systemFault("TRANSPORT", message);
       call.settle({ ok: false, error }, error.code !== "UNAVAILABLE", false);
     }
+  }
+
+  /** Ends the exchange if the other side does not. */
+  close(): void {
+    this.#abort.abort(new CatgaError(cancelledFault("frame")));
   }
 
   /** Gives up on the node. */

@@ -18,6 +18,9 @@ const CALLS = 65_536;
 /** How often calls that wait for a frame are looked over, in ms. */
 const SWEEP = 50;
 
+/** How long an exchange may go on when nothing more is to come of it, in ms. */
+const LINGER = 5000;
+
 /** How many event notices may wait for a node. */
 const NOTICES = 10_000;
 
@@ -32,7 +35,9 @@ export class Outbound implements FrameWay {
   #notices: WireMessage[] = [];
   #givenUp: [seq: number, index: number][] = [];
   readonly #open: Set<OpenFrame> = new Set();
+  readonly #answered: Set<OpenFrame> = new Set();
   #sweep: (() => void) | undefined;
+  #closing = false;
 
   constructor(link: Link, peer: Peer) {
     this.link = link;
@@ -66,6 +71,18 @@ export class Outbound implements FrameWay {
   lost(): void {
     const message = `"${this.peer.id}" was declared dead while it had the call, which may have run`;
     for (const frame of this.#open) frame.lose(systemFault("TRANSPORT", message));
+  }
+
+  /** An exchange that has all its answers does not count as open, and is ended if it goes on. */
+  answered(frame: OpenFrame): void {
+    this.#open.delete(frame);
+    this.#answered.add(frame);
+    if (this.#closing) return;
+    this.#closing = true;
+    this.link.runtime.clock.timer(LINGER, () => {
+      this.#closing = false;
+      for (const frame of this.#answered) frame.close();
+    });
   }
 
   giveUp(seq: number, index: number): void {
@@ -141,6 +158,7 @@ export class Outbound implements FrameWay {
 
   #ended(frame: OpenFrame, fault: Fault | undefined): void {
     this.#open.delete(frame);
+    this.#answered.delete(frame);
     this.link.reached(this.peer, fault);
     frame.end(fault);
     if (this.#calls.length > 0) this.#turn();
@@ -162,6 +180,8 @@ export class Outbound implements FrameWay {
 
   #post(kind: FrameKind, items: readonly unknown[]): Promise<void> {
     const body = this.link.encode(kind, this.link.nextSeq(), items);
-    return this.link.exchange(this.peer, body, () => {});
+    const limit = new AbortController();
+    const stop = this.link.runtime.clock.timer(LINGER, () => limit.abort());
+    return this.link.exchange(this.peer, body, () => {}, limit).finally(stop);
   }
 }

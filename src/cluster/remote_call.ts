@@ -52,6 +52,7 @@ export class RemoteCall implements RouteCall {
   #member: Member | undefined = undefined;
   #tried: Set<string> | undefined = undefined;
   #wait: (() => void) | undefined = undefined;
+  #started: Result<unknown, Fault> | undefined = undefined;
 
   constructor(
     caller: Caller,
@@ -86,7 +87,10 @@ export class RemoteCall implements RouteCall {
   /** Takes what came of the current try. */
   settle(result: Result<unknown, Fault>, started: boolean, answered: boolean): void {
     if (this.done) return;
-    if (result.ok || answered || !this.#mayGoOn(result.error, started)) return this.#finish(result);
+    if (result.ok || answered) return this.#finish(result);
+    if (started) this.#started = result;
+    if (!this.#mayGoOn(result.error, started)) return this.#giveUp(result);
+    if (this.#caller.runtime.clock.mono() >= this.deadline) return this.expire();
     const tried = this.#tried ??= new Set();
     const { id } = this.#member!;
     tried.add(id);
@@ -95,7 +99,7 @@ export class RemoteCall implements RouteCall {
     const other = this.#caller.pick(this.#router, this, tried);
     if (other !== undefined && (!started || this.#caller.mayRetry(id))) return this.start(other);
     if (other === undefined && this.#caller.mayRetry(id)) return this.#again(result);
-    this.#finish(result);
+    this.#giveUp(result);
   }
 
   /** Ends it with a fault, whatever its try comes to. */
@@ -130,13 +134,18 @@ export class RemoteCall implements RouteCall {
   #again(result: Result<unknown, Fault>): void {
     const { clock, random } = this.#caller.runtime;
     const wait = backoff(this.#attempts, DELAY, LONGEST, random.u32());
-    if (clock.mono() + wait >= this.deadline) return this.#finish(result);
+    if (clock.mono() + wait >= this.deadline) return this.#giveUp(result);
     this.#tried = undefined;
     this.#wait = clock.timer(wait, () => {
       const member = this.#caller.pick(this.#router, this, NONE);
-      if (member === undefined) this.#finish(result);
+      if (member === undefined) this.#giveUp(result);
       else this.start(member);
     });
+  }
+
+  /** Ends it unanswered. A try that nobody took does not undo an earlier one that may have run. */
+  #giveUp(result: Result<unknown, Fault>): void {
+    this.#finish(this.#started ?? result);
   }
 
   #finish(result: Result<unknown, Fault>): void {

@@ -112,6 +112,7 @@ export class Sender implements Host, Caller {
     if (member.local) {
       const message = { ...call.message, remaining: call.deadline - this.now() };
       const origin = originOf(message, this, this.now());
+      origin.bounded = true;
       call.onCancel = (fault) => origin.context?.cancel(fault);
       this.#engine.dispatch(messageOf(message, "command"), origin).then((result) =>
         call.settle(result, true, true)

@@ -24,8 +24,8 @@ const FAULTS = 14_000;
 const RECOVERY = 12_000;
 /** How long what was under way may take to end, in ms: a frame takes 6 s at most, and then its calls 4 s. */
 const QUIET = 11_000;
-/** How long leaving may take, in ms: 8 s for calls in flight, 1 s for goodbyes. */
-const LEAVING = 10_000;
+/** How long leaving may take, in ms: 8 s for calls in flight, twice 1 s for what is said, and some. */
+const LEAVING = 10_200;
 
 export interface ScenarioOptions {
   readonly seed: number;

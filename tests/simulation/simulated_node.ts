@@ -97,7 +97,7 @@ export class SimulatedNode {
     const random = this.#random;
     if (random.chance(0.1)) {
       void this.node!.publish(Happened({ id: this.#nextId() })).then((result) => {
-        if (!result.ok) this.#ledger.broken.push(`an event of ${this.name} failed: ${result.error.code}`);
+        if (!result.ok && this.node!.status !== "left") this.#ledger.broken.push(`an event of ${this.name} failed: ${result.error.code}`);
       });
       return;
     }

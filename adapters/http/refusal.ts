@@ -91,7 +91,8 @@ export function createRefusals(runtime: () => Runtime | undefined): Refusals {
         if (logged++ < LOGS_A_SECOND) {
           const fields = { reason, status: STATUS[reason], refused: count, unlogged: silent };
           silent = 0;
-          host.log({ level: "warn", event: "frame.refused", message: `Refused a frame: ${reason}`, fields });
+          const level = reason === "not_serving" ? "info" : "warn";
+          host.log({ level, event: "frame.refused", message: `Refused a frame: ${reason}`, fields });
         } else {
           silent++;
         }

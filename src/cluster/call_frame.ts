@@ -173,7 +173,7 @@ class InboundCall {
     this.#give(cancelledFault(this.message.type));
   }
 
-  #refuse(code: "OVERLOADED" | "NO_HANDLER", message: string): void {
+  #refuse(code: "OVERLOADED" | "NO_HANDLER" | "UNAVAILABLE", message: string): void {
     this.#settle(failure(systemFault(code, message)), false);
   }
 

@@ -107,8 +107,8 @@ export class Inbound {
   }
 
   async #stream(message: ReceivedMessage, reply: Reply, { signal }: ExchangeOptions): Promise<void> {
-    if (!this.engine.streams(message.type)) {
-      const fault = systemFault("NO_HANDLER", `"${message.type}" has no handler on the node it was sent to`);
+    if (this.left || !this.engine.streams(message.type)) {
+      const fault = systemFault("NO_HANDLER", `"${message.type}" is not served by the node it was sent to`);
       return void await reply(this.encode("stream", [encodeReply(0, failure(fault), false)]));
     }
     const send = (item: unknown): void | Promise<void> => reply(this.encode("stream", [item]));
@@ -162,6 +162,11 @@ export class Inbound {
   /** Where a message from another node comes from, for its context. */
   originOf(message: ReceivedMessage): Origin {
     return originOf(message, this.host, this.link.runtime.clock.mono());
+  }
+
+  /** Whether this node takes no more calls. */
+  get left(): boolean {
+    return this.link.membership.self.status === "left";
   }
 
   /** Whether there is no room for another call. */

@@ -21,8 +21,9 @@ const SWEEP = 50;
 /** How long an exchange may go on when nothing more is to come of it, in ms. */
 const LINGER = 5000;
 
-/** How many event notices may wait for a node. */
+/** How many event notices may wait for a node, and how many frames of them may be on their way. */
 const NOTICES = 10_000;
+const NOTICE_FRAMES = 4;
 
 /** The way to one other node. Calls made in the same turn travel in one frame, event notices likewise. */
 export class Outbound implements FrameWay {
@@ -38,6 +39,7 @@ export class Outbound implements FrameWay {
   readonly #answered: Set<OpenFrame> = new Set();
   #sweep: (() => void) | undefined;
   #closing = false;
+  #telling = 0;
 
   constructor(link: Link, peer: Peer) {
     this.link = link;
@@ -92,7 +94,9 @@ export class Outbound implements FrameWay {
 
   #flush(): void {
     while (this.#calls.length > 0 && this.#open.size < OPEN_FRAMES) this.#sendCalls(this.#take());
-    while (this.#notices.length > 0) this.#sendNotices(this.#notices.splice(0, FRAME_CALLS));
+    while (this.#notices.length > 0 && this.#telling < NOTICE_FRAMES) {
+      this.#sendNotices(this.#notices.splice(0, FRAME_CALLS));
+    }
     if (this.#calls.length > 0) this.#sweepLater();
     if (this.#givenUp.length > 0) void this.#post("cancel", this.#givenUp.splice(0)).catch(() => {});
   }
@@ -165,13 +169,17 @@ export class Outbound implements FrameWay {
   }
 
   #sendNotices(messages: readonly WireMessage[]): void {
-    const failed = (thrown: unknown): void => {
-      this.link.reached(this.peer, faultOf(thrown));
-      this.link.dropped += messages.length;
+    const told = (fault: Fault | undefined): void => {
+      this.#telling--;
+      this.link.reached(this.peer, fault);
+      if (fault !== undefined) this.link.dropped += messages.length;
+      if (this.#notices.length > 0) this.#turn();
     };
     try {
       const items = messages.map((message) => encodeMessage(message, -1));
-      this.link.runtime.background(this.#post("notice", items).catch(failed));
+      const posted = this.#post("notice", items);
+      this.#telling++;
+      this.link.runtime.background(posted.then(() => told(undefined), (thrown) => told(faultOf(thrown))));
     } catch {
       if (messages.length === 1) return void this.link.dropped++;
       for (const message of messages) this.#sendNotices([message]);

@@ -9,11 +9,11 @@ import type { Engine } from "../mediator/mediator.ts";
 import { cancelledFault } from "../mediator/supervise.ts";
 import type { Step } from "../mediator/types.ts";
 import type { Runtime } from "../ports/runtime.ts";
-import type { WireMessage } from "../wire/envelope.ts";
 import { messageOf } from "./call_frame.ts";
 import { Candidates, pick } from "./candidates.ts";
 import type { Link } from "./link.ts";
 import { Outbound } from "./outbound.ts";
+import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
 import { flowFrom } from "./remote_flow.ts";
@@ -33,7 +33,7 @@ export class Sender implements Host, Caller {
   readonly runtime: Runtime;
   readonly attempts: number;
   readonly nextId: () => string;
-  /** Calls under way to other nodes. */
+  /** Calls under way, here and on other nodes. */
   underWay: number = 0;
   /** Calls handed to other nodes. */
   sent: number = 0;
@@ -46,6 +46,10 @@ export class Sender implements Host, Caller {
   readonly #outbound: Map<string, Outbound> = new Map();
   readonly #steps: Map<Contract, Step> = new Map();
   readonly #here: Origin = new Origin();
+  readonly #counted = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
+    this.underWay--;
+    return result;
+  };
   #time: number | undefined;
 
   constructor(engine: Engine, link: Link, options: SenderOptions) {
@@ -155,7 +159,10 @@ export class Sender implements Host, Caller {
     const key = contract?.key?.(body);
     const member = pick(router, { type, key }, this.#candidatesOf(type));
     if (member === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
-    if (member.local) return this.#engine.dispatch(message, this.#hosted(origin));
+    if (member.local) {
+      this.underWay++;
+      return this.#engine.dispatch(message, this.#hosted(origin)).then(this.#counted);
+    }
     const given = origin?.deadline ?? Infinity;
     const limit = contract?.timeout ?? (given === Infinity ? this.#options.callTimeout : Infinity);
     const deadline = Math.min(given, limit + this.#turnNow());
@@ -227,20 +234,4 @@ export class Sender implements Host, Caller {
     }
     return this.#time;
   }
-}
-
-function wireOf({ type, body }: Message, origin: Origin | undefined, id: string | undefined): WireMessage {
-  const parent = origin?.parent;
-  const correlationId = origin?.correlationId ?? parent?.correlationId;
-  const causationId = origin?.causationId ?? parent?.id;
-  return { type, id, body, correlationId, causationId, headers: origin?.headers ?? parent?.headersIfAny };
-}
-
-const NO_SIGNALS: readonly AbortSignal[] = [];
-
-function signalsOf(origin: Origin | undefined): readonly AbortSignal[] {
-  if (origin === undefined) return NO_SIGNALS;
-  const inherited = origin.parent?.cancellable ? origin.parent.signal : undefined;
-  if (origin.signal === undefined && inherited === undefined) return NO_SIGNALS;
-  return [origin.signal, inherited].filter((signal) => signal !== undefined);
 }

@@ -141,7 +141,7 @@ describe("failover goes by failure class", () => {
     );
     const b = await probe("b", dying);
     await until(() => a.node.members().filter((member) => member.status === "ready").length === 2);
-    const inFlight = [a.node.send(Hang()), a.node.send(Hang(), { timeout: 20_000 })];
+    const inFlight = [a.node.send(Hang(), { timeout: 2000 }), a.node.send(Hang(), { timeout: 2000 })];
     silent = true;
     await until(() => a.node.members().length === 1);
     const ended = await Promise.race(inFlight);

@@ -75,8 +75,11 @@ describe("silence", () => {
         const transport = Object.create(parts.transport) as typeof parts.transport;
         transport.serve = (self, receiver) => parts.transport.serve(self, receiver);
         transport[Symbol.asyncDispose] = () => parts.transport[Symbol.asyncDispose]();
-        transport.exchange = (...args) =>
-          new Promise((_, reject) => void parts.transport.exchange(...args).catch(reject));
+        transport.exchange = (to, frame, reply, options) =>
+          new Promise((_, reject) => {
+            parts.transport.exchange(to, frame, reply, options).catch(reject);
+            options?.signal?.addEventListener("abort", () => reject(options.signal?.reason));
+          });
         return { ...parts, transport };
       },
     });

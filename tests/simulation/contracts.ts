@@ -1,6 +1,15 @@
 /** What the nodes of the scenario say to each other, and which of them serves what. */
 
-import { command, type Contract, event, type Fault, query, type SystemFault, type } from "@catga/catga";
+import {
+  command,
+  type Contract,
+  event,
+  type Fault,
+  query,
+  stream,
+  type SystemFault,
+  type,
+} from "@catga/catga";
 
 /** What a call carries; its answer must fit it. */
 export interface Body {
@@ -38,6 +47,21 @@ export const calls: Readonly<Record<CallName, CallContract>> = {
   Store: command("files.store", { ...spec, idempotent: true }),
   Find: query("files.find", spec),
 };
+
+/** Values counted from 0, each with the id of the call. */
+export const Count: Contract<
+  "stream",
+  string,
+  { id: string; count: number; takes: number },
+  { id: string; count: number; takes: number },
+  { id: string; at: number },
+  SystemFault
+> = stream("values.count", {
+  input: type<{ id: string; count: number; takes: number }>(),
+  output: type<{ id: string; at: number }>(),
+});
+/** The nodes that serve it. */
+export const counting: readonly Name[] = ["b", "c", "d"];
 
 export const Happened: Contract<"event", string, { id: string }, { id: string }, void, SystemFault> = event(
   "it.happened",

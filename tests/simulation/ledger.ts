@@ -1,10 +1,12 @@
 /** Every call and every start of a handler, and the rules they must keep. */
 
 import type { Fault, Result } from "@catga/catga";
-import { type Answer, answerTo, type CallName, served } from "./contracts.ts";
+import { type Answer, answerTo, type CallName, type Name, served } from "./contracts.ts";
 
 /** Codes that promise that no handler was started. */
 const UNSTARTED: readonly string[] = ["UNAVAILABLE", "OVERLOADED", "NO_HANDLER"];
+/** What may be started more than once. */
+const REPEATABLE: readonly string[] = ["Store", "Find"];
 /** Codes that a call of the scenario may end with. */
 const EXPECTED: readonly string[] = [
   "UNAVAILABLE",
@@ -18,7 +20,7 @@ const EXPECTED: readonly string[] = [
 
 export interface Call {
   readonly id: string;
-  readonly name: CallName;
+  readonly name: string;
   readonly n: number;
   readonly caller: string;
   starts: number;
@@ -26,7 +28,7 @@ export interface Call {
   results: number;
   /** Calls off what watches its deadline. */
   unwatch: () => void;
-  result: Result<Answer, Fault> | undefined;
+  result: Result<unknown, Fault> | undefined;
 }
 
 export class Ledger {
@@ -35,7 +37,7 @@ export class Ledger {
   readonly heard: Map<string, number> = new Map();
   readonly broken: string[] = [];
 
-  open(id: string, name: CallName, n: number, caller: string): Call {
+  open(id: string, name: string, n: number, caller: string): Call {
     const call: Call = {
       id,
       name,
@@ -52,13 +54,13 @@ export class Ledger {
   }
 
   /** A handler was started. */
-  start(name: CallName, id: string, node: string): void {
+  start(name: string, id: string, node: string): void {
     const call = this.calls.get(id);
-    if (call?.name !== name) return this.#breaks(`${node} got a ${name} ${id} that nobody sent`);
+    if (call?.name !== name) return this.breaks(`${node} got a ${name} ${id} that nobody sent`);
     call.starts++;
     call.startedBy.add(node);
-    if (call.starts > 1 && (name === "Charge" || name === "Reserve")) {
-      this.#breaks(`${name} ${id} of ${call.caller} was started ${call.starts} times, now on ${node}`);
+    if (call.starts > 1 && !REPEATABLE.includes(name)) {
+      this.breaks(`${name} ${id} of ${call.caller} was started ${call.starts} times, now on ${node}`);
     }
     this.#checkStarts(call);
   }
@@ -67,37 +69,39 @@ export class Ledger {
     const key = `${id} on ${node}`;
     const times = (this.heard.get(key) ?? 0) + 1;
     this.heard.set(key, times);
-    if (times > 1) this.#breaks(`the event ${key} was heard ${times} times`);
+    if (times > 1) this.breaks(`the event ${key} was heard ${times} times`);
   }
 
   /** A call was answered. */
-  answer(call: Call, result: Result<Answer, Fault>): void {
+  answer(call: Call, name: CallName, result: Result<Answer, Fault>): void {
+    this.settle(call, result);
+    if (!result.ok) return;
+    const { id, n, by } = result.value;
+    const fits = id === call.id && n === answerTo(name, call.n) && served[by as Name].includes(name);
+    if (!fits) {
+      this.breaks(`${name} ${call.id} got the answer of another call: ${JSON.stringify(result.value)}`);
+    }
+  }
+
+  /** A call or a stream has come to its end. */
+  settle(call: Call, result: Result<unknown, Fault>): void {
     call.result = result;
     call.unwatch();
-    if (++call.results > 1) this.#breaks(`${call.name} ${call.id} was answered ${call.results} times`);
+    if (++call.results > 1) this.breaks(`${call.name} ${call.id} was answered ${call.results} times`);
     this.#checkStarts(call);
-    if (!result.ok) {
-      const { code, data } = result.error;
-      if (!EXPECTED.includes(code)) {
-        this.#breaks(`${call.name} ${call.id} failed with ${code}: ${result.error.message}`);
-      }
-      if (code === "REFUSED" && (data as { id: string }).id !== call.id) {
-        this.#breaks(`${call.name} ${call.id} got the refusal of another call`);
-      }
-      return;
-    }
-    const { id, n, by } = result.value;
-    if (call.starts === 0) this.#breaks(`${call.name} ${call.id} was answered without a handler`);
-    const fits = id === call.id && n === answerTo(call.name, call.n) && served[by as "a"].includes(call.name);
-    if (!fits) {
-      this.#breaks(`${call.name} ${call.id} got the answer of another call: ${JSON.stringify(result.value)}`);
+    if (result.ok && call.starts === 0) this.breaks(`${call.name} ${call.id} was answered without a handler`);
+    if (result.ok) return;
+    const { code, data, message } = result.error;
+    if (!EXPECTED.includes(code)) this.breaks(`${call.name} ${call.id} failed with ${code}: ${message}`);
+    if (code === "REFUSED" && (data as { id: string }).id !== call.id) {
+      this.breaks(`${call.name} ${call.id} got the refusal of another call`);
     }
   }
 
   /** The caller's clock says that its deadline has passed. */
   due(call: Call): void {
     if (call.results === 0) {
-      this.#breaks(`${call.name} ${call.id} of ${call.caller} was not answered by its deadline`);
+      this.breaks(`${call.name} ${call.id} of ${call.caller} was not answered by its deadline`);
     }
   }
 
@@ -114,13 +118,14 @@ export class Ledger {
   #checkStarts(call: Call): void {
     const { result } = call;
     if (call.starts > 0 && result?.ok === false && UNSTARTED.includes(result.error.code)) {
-      this.#breaks(
+      this.breaks(
         `${call.name} ${call.id} was started, but ended with ${result.error.code}: ${result.error.message}`,
       );
     }
   }
 
-  #breaks(rule: string): void {
+  /** A rule was broken. */
+  breaks(rule: string): void {
     this.broken.push(rule);
   }
 }

@@ -114,7 +114,8 @@ class Scenario {
     const pause = simulation.random.between(0, 3000);
     if (life.node === undefined || !simulation.alive(name) || simulation.paused(name)) return;
     simulation.note(`${name} leaves`);
-    life.leave(LEAVING, () => {
+    // It may stand still meanwhile.
+    life.leave(2 * LEAVING, () => {
       if (this.#nodes.get(name) !== life || !simulation.alive(name)) return;
       simulation.crash(name);
       simulation.after(pause, () => this.#start(name));

@@ -10,11 +10,13 @@ import {
   type Body,
   type CallName,
   calls,
+  counting,
   Happened,
   type Name,
   served,
 } from "./contracts.ts";
 import type { Call, Ledger } from "./ledger.ts";
+import { SimulatedStreams } from "./simulated_streams.ts";
 
 /** How long a call may take that has no limit of its own, in ms. */
 export const CALL_TIMEOUT = 4000;
@@ -29,6 +31,7 @@ export class SimulatedNode {
   readonly #ledger: Ledger;
   readonly #random: SeededRandom;
   readonly #life: string;
+  readonly #streams: SimulatedStreams;
   #count = 0;
   node: Node | undefined;
 
@@ -45,10 +48,11 @@ export class SimulatedNode {
     this.#ledger = ledger;
     this.#random = random;
     this.#life = `${name}${life}`;
+    this.#streams = new SimulatedStreams(name, runtime, ledger, random);
     const app = createMediator({ handlers: this.#handlers(), runtime });
     joinCluster(app, { node: name, endpoint: `sim:${name}`, backend, callTimeout: CALL_TIMEOUT }).then(
       (node) => this.node = node,
-      (thrown: unknown) => ledger.broken.push(`${name} could not join: ${String(thrown)}`),
+      (thrown: unknown) => ledger.breaks(`${name} could not join: ${String(thrown)}`),
     );
   }
 
@@ -66,16 +70,7 @@ export class SimulatedNode {
   /** Leaves in good order; it may take so many ms, by this node's clock. */
   leave(ms: number, left: () => void): void {
     const { clock } = this.runtime;
-    const due = clock.mono() + ms;
-    let stop = (): void => {};
-    const watch = (wait: number): void => {
-      stop = clock.timer(wait, () => {
-        // A node that stood still has its last goodbye, of 1 s, still before it.
-        if (clock.mono() > due + 5 && wait === ms) watch(1000 + SLACK);
-        else this.#ledger.broken.push(`${this.name} cannot leave`);
-      });
-    };
-    watch(ms);
+    const stop = clock.timer(ms, () => this.#ledger.breaks(`${this.name} cannot leave`));
     void this.node!.leave().then(() => {
       stop();
       left();
@@ -98,10 +93,13 @@ export class SimulatedNode {
     const random = this.#random;
     if (random.chance(0.1)) {
       void this.node!.publish(Happened({ id: this.#nextId() })).then((result) => {
-        if (!result.ok && this.node!.status !== "left") this.#ledger.broken.push(`an event of ${this.name} failed: ${result.error.code}`);
+        if (!result.ok && this.node!.status !== "left") {
+          this.#ledger.breaks(`an event of ${this.name} failed: ${result.error.code}`);
+        }
       });
       return;
     }
+    if (random.chance(0.1)) return this.#streams.ask(this.node!, this.#nextId());
     const name = random.pick(Object.keys(calls)) as CallName;
     const takes = random.chance(0.3)
       ? 0
@@ -134,9 +132,9 @@ export class SimulatedNode {
     sending.then(
       (result) => {
         stop?.();
-        this.#ledger.answer(call, result);
+        this.#ledger.answer(call, name, result);
       },
-      (thrown: unknown) => this.#ledger.broken.push(`send rejected: ${String(thrown)}`),
+      (thrown: unknown) => this.#ledger.breaks(`send rejected: ${String(thrown)}`),
     );
     return call;
   }
@@ -157,7 +155,8 @@ export class SimulatedNode {
     const handlers = served[this.name].map((name) =>
       handle(calls[name], (body, context) => this.#handle(name, body, context))
     );
-    return [...handlers, on(Happened, ({ id }) => this.#ledger.hear(id, this.name))];
+    const hearing = on(Happened, ({ id }) => this.#ledger.hear(id, this.name));
+    return [...handlers, hearing, ...(counting.includes(this.name) ? [this.#streams.handler()] : [])];
   }
 
   #handle(
@@ -185,7 +184,7 @@ export class SimulatedNode {
     const id = this.#nextId();
     const call = this.#ledger.open(id, "Find", 1, this.name);
     const result = await context.send(calls.Find({ id, n: 1, takes: 1, end: "answer" }));
-    this.#ledger.answer(call, result);
+    this.#ledger.answer(call, "Find", result);
     return answer;
   }
 

@@ -55,7 +55,7 @@ export const Count: Contract<
   { id: string; count: number; takes: number },
   { id: string; count: number; takes: number },
   { id: string; at: number },
-  SystemFault
+  Fault
 > = stream("values.count", {
   input: type<{ id: string; count: number; takes: number }>(),
   output: type<{ id: string; at: number }>(),

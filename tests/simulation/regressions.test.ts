@@ -1,13 +1,14 @@
 /** What the simulator has found, each as small as it gets. */
 
 import { describe, expect, test } from "bun:test";
-import { command, createMediator, event, handle, type Module, on, query, type } from "@catga/catga";
+import { command, createMediator, event, handle, type Module, on, query, stream, type } from "@catga/catga";
 import { joinCluster, type Node } from "@catga/catga/cluster";
 import type { Backend } from "@catga/catga/ports";
 import { createSimulation, type SimulatedNetwork, type Simulation } from "@catga/catga/testing";
 
 const Find = query("find", { input: type<void>(), output: type<string>() });
 const Store = command("store", { input: type<void>(), output: type<string>(), idempotent: true });
+const Ticks = stream("ticks", { input: type<void>(), output: type<number>() });
 const Happened = event("happened", { data: type<void>() });
 
 interface World {
@@ -91,6 +92,35 @@ describe("silence", () => {
       outcomes.add(call.outcome);
     }
     expect([...outcomes]).toEqual(["ok"]);
+  });
+});
+
+describe("a stream", () => {
+  test("whose reader went away behind a cut is not answered for ever", async () => {
+    const endless = (): Module =>
+      handle(Ticks, async function* () {
+        for (let tick = 0;; tick++) yield tick;
+      });
+    const { simulation, network, nodes } = await world([none, endless]);
+    void (async () => {
+      for await (const _ of nodes[0]!.stream(Ticks(), { timeout: 1000 }));
+    })().catch(() => {});
+    await simulation.run(100);
+    network.cut("a", "b");
+    await simulation.run(60_000);
+    expect(nodes[1]!.stats().inFlight).toBe(0);
+  });
+});
+
+describe("leaving", () => {
+  test("leaves no timer behind", async () => {
+    const { simulation, nodes } = await world([none, () => handle(Find, () => "found")]);
+    void nodes[0]!.send(Find());
+    await simulation.run(100);
+    for (const node of nodes) void node.leave();
+    await simulation.run(4000);
+    expect(nodes.map(({ status }) => status)).toEqual(["left", "left"]);
+    expect(simulation.pending()).toEqual({ timers: 0, background: 0, exchanges: 0 });
   });
 });
 

@@ -38,7 +38,7 @@ export class SimulatedStreams {
       takes: random.pick([0, 1, 100]),
       // Breaks off after so many values.
       until: random.chance(0.2) ? random.below(10) : Infinity,
-      pause: random.chance(0.3) ? random.between(1, 8) : 0,
+      pause: random.chance(0.3) ? random.between(1, 4) : 0,
     };
     const call = this.#ledger.open(id, "Count", count, this.#name);
     this.#watch(call, timeout + SLACK);

@@ -128,6 +128,7 @@ export const rows = {
     notes: [
       "180 bytes of JSON there, 90 back; closed loop; client and server a process each; a wrong answer fails the run.",
       "Limit: what meets in a turn, up to 64, shares one POST; no framework at either end, the runtime's raw server.",
+      "Deno 2.9.5 closes a connection after each request whose body comes after its head (denoland/deno issue 36657), so there every shared POST costs the limit and catga a connection.",
       "Plain Hono: one JSON request per call with the runtime's `fetch`; on Node the faster of `fetch` and an undici Pool.",
     ],
   },

@@ -35,13 +35,17 @@ export type SystemFault = Fault<SystemCode>;
 
 /** The answer of a call that went well. */
 export interface Success<T> {
+  /** Tells it from a failure. */
   readonly ok: true;
+  /** What the call was answered with. */
   readonly value: T;
 }
 
 /** The answer of a call that did not. */
 export interface Failure<F extends Fault = Fault> {
+  /** Tells it from a success. */
   readonly ok: false;
+  /** Why the call failed. */
   readonly error: F;
 }
 
@@ -133,9 +137,13 @@ const BRAND: unique symbol = Symbol.for("catga.error") as never;
 /** A {@linkcode Fault} as an `Error`, for code that throws. */
 export class CatgaError<Code extends string = string, Data = unknown> extends Error
   implements Fault<Code, Data> {
+  /** Tells it from other errors in print. */
   override readonly name = "CatgaError";
+  /** The fault's code. */
   readonly code: Code;
+  /** The fault's details. */
   readonly data: Data;
+  /** Whether the same call may succeed later. */
   readonly retryable: boolean;
 
   /** Makes an error of a fault; the fault's `cause` becomes the error's. */

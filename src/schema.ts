@@ -3,20 +3,27 @@
  * and others all are one.
  */
 export interface Schema<In = unknown, Out = In> {
+  /** Where the specification keeps its part. */
   readonly "~standard": StandardProps<In, Out>;
 }
 
 /** What a standard schema carries under `~standard`. */
 export interface StandardProps<In, Out> {
+  /** The version of the specification. */
   readonly version: 1;
+  /** The library it is of. */
   readonly vendor: string;
+  /** Checks a value. */
   readonly validate: (value: unknown) => Checked<Out> | Promise<Checked<Out>>;
+  /** Types only; never there at run time. */
   readonly types?: { readonly input: In; readonly output: Out } | undefined;
 }
 
 /** One thing a schema found wrong, and where. */
 export interface Issue {
+  /** What is wrong. */
   readonly message: string;
+  /** Where, from the value down. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 

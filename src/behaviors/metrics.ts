@@ -3,15 +3,19 @@ import type { Behavior } from "../mediator/behavior.ts";
 
 /** One handled message, as numbers. */
 export interface Measure {
+  /** The name of its contract. */
   readonly type: string;
+  /** The kind of its contract. */
   readonly kind: Kind;
   /** `ok`, or the code it failed with. */
   readonly outcome: string;
+  /** How long handling took. */
   readonly ms: number;
 }
 
 /** The hook behind {@linkcode metrics}. */
 export interface Meter {
+  /** Takes one measure; must not throw. */
   record(measure: Measure): void;
 }
 

@@ -5,7 +5,9 @@ import type { Context } from "../mediator/types.ts";
 
 /** What a tracer learns when a message starts to be handled. */
 export interface SpanStart {
+  /** The name of the contract. */
   readonly type: string;
+  /** The kind of the contract. */
   readonly kind: Kind;
   /** For ids and for trace context in the headers. */
   readonly context: Context;
@@ -19,6 +21,7 @@ export interface Span {
 
 /** The hook behind {@linkcode trace}; a few lines over any tracing library. */
 export interface Tracer {
+  /** Called when a message starts to be handled; must not throw. */
   start(span: SpanStart): Span;
 }
 

@@ -9,10 +9,13 @@ export type Status = "joining" | "ready" | "draining" | "left";
 
 /** A node as the others see it. */
 export interface Member extends RouteTarget {
+  /** Its name. */
   readonly id: string;
+  /** Where other nodes reach it. */
   readonly endpoint: string;
   /** Told apart from earlier lives of the same name; the larger is the later. */
   readonly incarnation: number;
+  /** Where it is in its life. */
   readonly status: Status;
   /** The names of the messages it serves. */
   readonly contracts: readonly string[];
@@ -20,7 +23,9 @@ export interface Member extends RouteTarget {
   readonly load: number;
   /** How late its event loop ran at its last heartbeat, in ms. */
   readonly lag: number;
+  /** What it was joined with. */
   readonly tags: Readonly<Record<string, string>>;
+  /** Whether it is the node that was asked. */
   readonly local: boolean;
   /** Whether this node can reach it just now; a refused connection makes it false until it answers again. */
   readonly reachable: boolean;
@@ -37,6 +42,7 @@ export type ClusterEvent =
 export interface ClusterView {
   /** Grows with each change that this node saw. */
   readonly version: number;
+  /** All nodes known, ordered by name. */
   readonly members: readonly Member[];
   /** What changed since the view before; several changes where a slow reader skipped views. */
   readonly events: readonly ClusterEvent[];
@@ -62,7 +68,7 @@ export interface ClusterOptions {
   readonly router?: Router;
   /** `fast` 200 ms / 1 s, `default` 1 s / 5 s, `relaxed` 10 s / 30 s, or explicit numbers. @default "default" */
   readonly timing?: "fast" | "default" | "relaxed" | Timing;
-  /** Layers around the sending of every message, the first one outermost; the mediator's are around the handling. */
+  /** Layers around the sending of commands and queries, the first one outermost; the mediator's are around the handling. */
   readonly behaviors?: readonly Behavior[];
   /** How long a call to another node may take, in ms, when neither it nor its contract says. @default 30000 */
   readonly callTimeout?: number;
@@ -72,6 +78,7 @@ export interface ClusterOptions {
   readonly drain?: number;
   /** Facts about the node for routers and people, such as a zone or a version. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** What messages are written as between nodes; the same on all. @default JSON */
   readonly codec?: Codec;
   /** Takes reliable events over a backend that keeps nothing; they may then be lost. @default false */
   readonly unsafe?: boolean;
@@ -79,19 +86,27 @@ export interface ClusterOptions {
 
 /** One node, for health checks and people. */
 export interface NodeHealth {
+  /** Its name. */
   readonly nodeId: string;
+  /** Where it is reached. */
   readonly endpoint: string;
   /** ISO 8601. */
   readonly lastSeen: string;
+  /** Calls under way there at its last heartbeat. */
   readonly load: number;
+  /** Whether it can be reached and has not left. */
   readonly isOnline: boolean;
 }
 
 /** What a node knows of the cluster, for health checks and people. */
 export interface ClusterHealth {
+  /** The node that was asked. */
   readonly currentNode: NodeHealth;
+  /** Nodes known. */
   readonly totalNodes: number;
+  /** Nodes that are online. */
   readonly onlineNodes: number;
+  /** All nodes known. */
   readonly nodes: readonly NodeHealth[];
 }
 
@@ -113,14 +128,19 @@ export interface NodeStats {
 
 /** A mediator in a cluster: the same verbs, answered by whichever node serves the message. */
 export interface Node extends Dispatcher, AsyncDisposable {
+  /** Its name. */
   readonly id: string;
+  /** Where other nodes reach it. */
   readonly endpoint: string;
+  /** Where it is in its life. */
   readonly status: Status;
   /** All nodes that this one knows of, itself included, ordered by name. */
   members(): readonly Member[];
   /** The whole view at once, then again after each change; a slow reader skips views, never the last one. */
   watch(options?: { readonly signal?: AbortSignal }): AsyncIterable<ClusterView>;
+  /** What a health check shows. */
   health(): ClusterHealth;
+  /** What it has counted. */
   stats(): NodeStats;
   /** Stops taking calls, finishes those in flight, says goodbye. The same as disposing; may be called twice. */
   leave(): Promise<void>;

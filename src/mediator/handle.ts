@@ -13,10 +13,14 @@ export interface HandleOptions {
 
 /** A contract with the function that serves it. */
 export interface Registration {
+  /** What is served. */
   readonly contract: Contract;
+  /** The function that serves it. */
   // deno-lint-ignore no-explicit-any
   readonly handler: (body: any, context: Context) => unknown;
+  /** Layers around this handler alone. */
   readonly behaviors: readonly Behavior[];
+  /** What the handler is called in logs. */
   readonly name: string;
 }
 

@@ -25,6 +25,7 @@ import type { BatchOptions, Dispatcher, Results, SendOptions, Step } from "./typ
 
 /** What {@linkcode createMediator} takes. */
 export interface MediatorOptions {
+  /** What is served, and by which functions. */
   readonly handlers: Module;
   /** Contracts that must have a handler; a missing one fails here instead of at the first call. */
   readonly contracts?: readonly Contract[] | Readonly<Record<string, Contract>>;
@@ -38,6 +39,7 @@ export interface MediatorOptions {
 export interface Mediator extends Dispatcher, AsyncDisposable {
   /** The contracts that have a handler here. */
   readonly contracts: readonly Contract[];
+  /** The door to the outside that handlers and behaviors share. */
   readonly runtime: Runtime;
 }
 

@@ -46,7 +46,9 @@ export interface Dispatcher {
 
 /** What a handler knows of its message. What it sends carries correlation, deadline and cancellation on. */
 export interface Context extends Dispatcher {
+  /** What kind of message it is. */
   readonly contract: Contract;
+  /** What it carries, as the handler was given it. */
   readonly body: unknown;
   /** Names this message; the same on both sides of a remote call and for each try of it. */
   readonly id: string;
@@ -58,6 +60,7 @@ export interface Context extends Dispatcher {
   readonly signal: AbortSignal;
   /** When the caller stops waiting, by the runtime's `clock.mono()`, in ms; `Infinity` when it does not. */
   readonly deadline: number;
+  /** What its sender said beside the body. */
   readonly headers: Readonly<Record<string, string>>;
 }
 

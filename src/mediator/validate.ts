@@ -6,6 +6,7 @@ import type { Step } from "./types.ts";
 
 /** One thing wrong with a body, as plain data that can travel. */
 export interface BodyIssue {
+  /** What is wrong. */
   readonly message: string;
   /** Where, from the body down. */
   readonly path: readonly (string | number)[];

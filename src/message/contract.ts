@@ -37,11 +37,16 @@ export interface Contract<
   Err = any,
 > extends Policy<In> {
   (...body: Args<In>): Message<K, Name, In, Out, Err>;
+  /** What its messages ask for. */
   readonly kind: K;
+  /** Its name, the same on all nodes. */
   readonly type: Name;
+  /** Checks what its messages carry. */
   readonly input: Schema<In, Parsed>;
+  /** What they are answered with; events are not. */
   // deno-lint-ignore no-explicit-any
   readonly output: Schema<any, Out> | undefined;
+  /** The failures it declares. */
   readonly errors: ErrorMap;
   /** Types only; never there at run time. */
   readonly "~types"?: { readonly parsed: Parsed; readonly output: Out; readonly error: Err };
@@ -66,14 +71,18 @@ export type ParsedOf<C> = C extends Contract<any, any, any, infer P, any, any> ?
 
 /** What {@linkcode command}, {@linkcode query} and {@linkcode stream} are defined with. */
 export interface RequestSpec<In, P, Out, E extends ErrorMap> extends Policy<In> {
+  /** Checks what its messages carry. */
   readonly input: Schema<In, P>;
+  /** What they are answered with. */
   // deno-lint-ignore no-explicit-any
   readonly output: Schema<any, Out>;
+  /** The failures a handler may return with `fail`, by code. */
   readonly errors?: E;
 }
 
 /** What {@linkcode event} and {@linkcode reliableEvent} are defined with. */
 export interface EventSpec<In, P> extends Policy<In> {
+  /** Checks what its messages carry. */
   readonly data: Schema<In, P>;
 }
 

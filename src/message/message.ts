@@ -11,8 +11,11 @@ export interface Message<
   Out = unknown,
   Err = unknown,
 > {
+  /** What it asks for. */
   readonly kind: K;
+  /** The name of its contract. */
   readonly type: Name;
+  /** What it carries. */
   readonly body: Body;
   /** Types only; never there at run time. */
   readonly "~types"?: { readonly output: Out; readonly error: Err };

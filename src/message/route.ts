@@ -1,5 +1,6 @@
 /** What a router sees of a node that serves the message. */
 export interface RouteTarget {
+  /** The node's name. */
   readonly id: string;
   /** Whether this is the node that is sending. */
   readonly local: boolean;
@@ -9,6 +10,7 @@ export interface RouteTarget {
 
 /** What a router sees of a call. */
 export interface RouteCall {
+  /** The message's name. */
   readonly type: string;
   /** What the contract's `key` gave for this body. */
   readonly key: string | undefined;

@@ -4,8 +4,11 @@
  * platform can put its own in.
  */
 export interface Runtime {
+  /** Time and timers. */
   readonly clock: Clock;
+  /** Chance. */
   readonly random: Random;
+  /** Keyed hashes. */
   readonly crypto: Signer;
   /** Sends an HTTP request; the platform's `fetch` or a client with the same shape. Never follows a redirect. */
   fetch(url: string, init: FetchInit): Promise<FetchReply>;
@@ -41,17 +44,25 @@ export interface Signer {
 
 /** What {@linkcode Runtime.fetch} is called with. */
 export interface FetchInit {
+  /** Such as `POST`. */
   readonly method: string;
+  /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Nothing is sent if it is left out. */
   readonly body?: string | Uint8Array;
+  /** Ends the request. */
   readonly signal?: AbortSignal;
 }
 
 /** The part of a `Response` that this library reads. */
 export interface FetchReply {
+  /** Such as 200. */
   readonly status: number;
+  /** A header by name; `null` if it is not there. */
   readonly headers: { get(name: string): string | null };
+  /** The body in pieces; `null` if there is none. */
   readonly body: AsyncIterable<Uint8Array> | null;
+  /** The whole body as UTF-8. */
   text(): Promise<string>;
 }
 
@@ -60,10 +71,12 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** One thing that happened, as data. */
 export interface LogEntry {
+  /** How much it matters. */
   readonly level: LogLevel;
   /** A stable name for machines, such as `handler.failed`. */
   readonly event: string;
   /** One sentence for a person. */
   readonly message: string;
+  /** The details, as data. */
   readonly fields?: Readonly<Record<string, unknown>>;
 }

@@ -26,6 +26,7 @@ export type Receiver = (frame: Frame, reply: Reply, options: ExchangeOptions) =>
  * heartbeats are all made of it.
  */
 export interface Transport extends AsyncDisposable {
+  /** What it is called in messages. */
   readonly name: string;
   /** Starts to take frames for a node. Disposing what it answers stops that. */
   serve(self: Peer, receiver: Receiver): Promise<AsyncDisposable>;

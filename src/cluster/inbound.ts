@@ -9,19 +9,16 @@ import {
   encodeReply,
   END,
   type Envelope,
-  PULSE,
   type ReceivedMessage,
   VALUE,
 } from "../wire/envelope.ts";
 import { CallFrame, messageOf } from "./call_frame.ts";
 import type { Link } from "./link.ts";
 import { originOf } from "./received.ts";
+import { ReplyWay } from "./reply_way.ts";
 
 /** How many calls of other nodes may be under way here. */
 const CALLS = 16_384;
-
-/** How often a stream without news says that it is alive, in ms. */
-const STREAM_PULSE = 10_000;
 
 /** Answers the frames of other nodes. */
 export class Inbound {
@@ -111,31 +108,26 @@ export class Inbound {
       const fault = systemFault("NO_HANDLER", `"${message.type}" is not served by the node it was sent to`);
       return void await reply(this.encode("stream", [encodeReply(0, failure(fault), false)]));
     }
-    const send = (item: unknown): void | Promise<void> => reply(this.encode("stream", [item]));
-    const { clock } = this.link.runtime;
     const origin = this.originOf(message);
     origin.signal = signal;
     origin.bounded = true;
-    let stop = (): void => {};
-    const pulse = (): void => {
-      stop = clock.timer(STREAM_PULSE, () => {
-        void send([PULSE]);
-        pulse();
-      });
-    };
-    pulse();
+    const way = new ReplyWay(
+      this.link.runtime.clock,
+      (item) => reply(this.encode("stream", [item])),
+      message.remaining,
+    );
     this.inFlight++;
     try {
-      const answers = this.engine.flow(messageOf(message, "stream"), origin);
       let count = 0;
-      for await (const value of answers) {
-        await send(value === undefined ? [VALUE, count++] : [VALUE, count++, value]);
+      for await (const value of this.engine.flow(messageOf(message, "stream"), origin)) {
+        await way.send(value === undefined ? [VALUE, count++] : [VALUE, count++, value]);
+        if (way.gone) return;
       }
-      await send([END, count]);
+      await way.send([END, count]);
     } catch (thrown) {
-      await send(encodeReply(0, failure(faultOf(thrown))));
+      await way.send(encodeReply(0, failure(faultOf(thrown))));
     } finally {
-      stop();
+      way.end();
       this.inFlight--;
       this.answered++;
     }

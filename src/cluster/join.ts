@@ -57,7 +57,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   const membership = new Membership({
     id,
     endpoint,
-    incarnation: mediator.runtime.clock.wall(),
+    incarnation: Math.floor(mediator.runtime.clock.wall()),
     seq: 0,
     status: "joining",
     contracts: mediator.contracts.map((contract) => contract.type),

@@ -172,6 +172,7 @@ export class ClusterNode implements Node {
     this.#heart.stop();
     await this.#announce("left");
     this.#watchers.close();
+    this.#sender.close();
     await this.#served?.[Symbol.asyncDispose]();
     await this.#backend.transport[Symbol.asyncDispose]();
   }

@@ -38,7 +38,8 @@ export class Outbound implements FrameWay {
   readonly #open: Set<OpenFrame> = new Set();
   readonly #answered: Set<OpenFrame> = new Set();
   #sweep: (() => void) | undefined;
-  #closing = false;
+  #closing: (() => void) | undefined;
+  #closed = false;
   #telling = 0;
 
   constructor(link: Link, peer: Peer) {
@@ -78,13 +79,19 @@ export class Outbound implements FrameWay {
   /** An exchange that has all its answers does not count as open, and is ended if it goes on. */
   answered(frame: OpenFrame): void {
     this.#open.delete(frame);
+    if (this.#closed) return frame.close();
     this.#answered.add(frame);
-    if (this.#closing) return;
-    this.#closing = true;
-    this.link.runtime.clock.timer(LINGER, () => {
-      this.#closing = false;
+    this.#closing ??= this.link.runtime.clock.timer(LINGER, () => {
+      this.#closing = undefined;
       for (const frame of this.#answered) frame.close();
     });
+  }
+
+  /** Nothing more goes this way; what is still to come ends when it has come. */
+  close(): void {
+    this.#closed = true;
+    this.#closing?.();
+    for (const frame of this.#answered) frame.close();
   }
 
   giveUp(seq: number, index: number): void {

@@ -145,7 +145,13 @@ export class Sender implements Host, Caller {
   forget(member: Member, dead: boolean): void {
     const outbound = this.#outbound.get(member.id);
     this.#outbound.delete(member.id);
+    outbound?.close();
     if (dead) outbound?.lost();
+  }
+
+  /** This node has left. */
+  close(): void {
+    for (const outbound of this.#outbound.values()) outbound.close();
   }
 
   #route(

@@ -84,7 +84,7 @@ export class Engine implements Mediator, Host {
 
   constructor(options: MediatorOptions) {
     this.runtime = options.runtime ?? systemRuntime();
-    this.nextId = createIdSource(this.runtime.random.u32);
+    this.nextId = createIdSource(() => this.runtime.random.u32());
     const behaviors = options.behaviors ?? [];
     const named = new Map<string, Contract>();
     const hearers = new Map<string, Hearer[]>();

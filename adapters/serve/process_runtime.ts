@@ -21,9 +21,19 @@ export function processRuntime(options: SystemRuntimeOptions = {}): Runtime {
   };
 }
 
+/**
+ * Deno's server closes a connection whose request came in more than one packet. A client that keeps connections is
+ * the faster one below that size, and Deno's own above it, in bytes.
+ */
+const ONE_PACKET = 700;
+
 function clientHere(platform: Fetch): Fetch {
   const here = globalThis as { readonly Bun?: unknown; readonly Deno?: unknown };
-  if (here.Deno !== undefined) return preferUndici(sendOnce(platform));
+  if (here.Deno !== undefined) {
+    const once = sendOnce(platform);
+    const undici = preferUndici(once);
+    return (url, init) => ((init.body?.length ?? 0) < ONE_PACKET ? undici : once)(url, init);
+  }
   // Not on Deno: its copy of Node's client sends a request again that was destroyed on a kept connection.
   const node = here.Bun === undefined ? nodeClient() : undefined;
   return node === undefined ? platform : preferUndici(node);

@@ -140,33 +140,39 @@ describe("circuitBreaker", () => {
       { weight: 2, arbitrary: fc.integer({ min: 1, max: 80 }) },
     );
     await fc.assert(
-      fc.asyncProperty(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), async (failures, steps) => {
-        const b = bench([circuitBreaker({ failures, reset: 100 })]);
-        let now = 0;
-        const model = { inARow: 0, openUntil: 0, started: 0, busy: false };
-        for (const what of steps) {
-          if (typeof what === "number") {
-            await b.runtime.advance(what);
-            now += what;
-          } else if (what === "send") {
-            const open = model.inARow >= failures;
-            // Two at once only where the second must be refused.
-            if (model.busy && !open) continue;
-            const refused = open && (model.busy || now < model.openUntil);
-            if (!refused) [model.started, model.busy] = [model.started + 1, true];
-            const call = b.send(Act, "x");
-            await settle();
-            expect(call.code).toBe(refused ? "UNAVAILABLE" : "pending");
-          } else if (model.busy) {
-            b.started.at(-1)!.answer(what === "bad" ? broken() : what === "own" ? fail("OWN", { n: 1 }) : 1);
-            await settle();
-            model.busy = false;
-            model.inARow = what === "bad" ? model.inARow + 1 : 0;
-            if (model.inARow >= failures) model.openUntil = now + 100;
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(step, { maxLength: 60 }),
+        async (failures, steps) => {
+          const b = bench([circuitBreaker({ failures, reset: 100 })]);
+          let now = 0;
+          const model = { inARow: 0, openUntil: 0, started: 0, busy: false };
+          for (const what of steps) {
+            if (typeof what === "number") {
+              await b.runtime.advance(what);
+              now += what;
+            } else if (what === "send") {
+              const open = model.inARow >= failures;
+              // Two at once only where the second must be refused.
+              if (model.busy && !open) continue;
+              const refused = open && (model.busy || now < model.openUntil);
+              if (!refused) [model.started, model.busy] = [model.started + 1, true];
+              const call = b.send(Act, "x");
+              await settle();
+              expect(call.code).toBe(refused ? "UNAVAILABLE" : "pending");
+            } else if (model.busy) {
+              b.started.at(-1)!.answer(
+                what === "bad" ? broken() : what === "own" ? fail("OWN", { n: 1 }) : 1,
+              );
+              await settle();
+              model.busy = false;
+              model.inARow = what === "bad" ? model.inARow + 1 : 0;
+              if (model.inARow >= failures) model.openUntil = now + 100;
+            }
+            expect(b.started).toHaveLength(model.started);
           }
-          expect(b.started).toHaveLength(model.started);
-        }
-      }),
+        },
+      ),
       { numRuns: 200 },
     );
   });

@@ -3,6 +3,8 @@ import {
   command,
   type Context,
   createMediator,
+  failure,
+  type Fault,
   handle,
   type LogEntry,
   type Mediator,
@@ -13,7 +15,6 @@ import {
   systemFault,
   type,
 } from "@catga/catga";
-import { failure } from "@catga/catga";
 
 /** A runtime whose time stands still until it is told to go on. */
 export interface FakeRuntime extends Runtime {
@@ -116,7 +117,7 @@ export interface Bench {
 
 /** What a call came to; filled in once it has. */
 export interface Outcome {
-  result: Result<unknown, import("@catga/catga").Fault> | undefined;
+  result: Result<unknown, Fault> | undefined;
   /** `ok`, the code of the failure, `pending`, or `rejected`, which must never be. */
   code: string;
   readonly done: Promise<string>;
@@ -136,7 +137,7 @@ export function bench(behaviors: readonly Behavior[], runtime: FakeRuntime = fak
 }
 
 /** Follows a call. */
-export function watch(call: Promise<Result<unknown, import("@catga/catga").Fault>>): Outcome {
+export function watch(call: Promise<Result<unknown, Fault>>): Outcome {
   const done = call.then(
     (result) => {
       outcome.result = result;

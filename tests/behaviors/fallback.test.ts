@@ -1,27 +1,41 @@
 import { describe, expect, test } from "bun:test";
-import { type Behavior, createMediator, fail, failure, type Fault, handle, ok, type SystemCode, systemFault } from "@catga/catga";
+import {
+  type Behavior,
+  createMediator,
+  fail,
+  failure,
+  type Fault,
+  handle,
+  ok,
+  type SystemCode,
+  systemFault,
+} from "@catga/catga";
 import { circuitBreaker, fallback } from "@catga/catga/behaviors";
 import { Act, broken, fakeRuntime, Look, watch } from "./fake_runtime.ts";
 
-const refusing = (code: SystemCode): Behavior => () => () => Promise.resolve(failure(systemFault(code, "no")));
+const refusing = (code: SystemCode): Behavior => () => () =>
+  Promise.resolve(failure(systemFault(code, "no")));
 
 describe("fallback", () => {
-  test.each<SystemCode>(["UNAVAILABLE", "OVERLOADED", "TIMEOUT", "TRANSPORT"])("answers for %s", async (code) => {
-    const seen: [Fault, string, string][] = [];
-    const app = createMediator({
-      runtime: fakeRuntime(),
-      behaviors: [
-        fallback(Look, (fault, body, context) => {
-          seen.push([fault, body, context.contract.type]);
-          return "instead";
-        }),
-        refusing(code),
-      ],
-      handlers: [handle(Look, () => 1)],
-    });
-    expect(await app.send(Look("x"))).toEqual(ok("instead"));
-    expect(seen).toEqual([[systemFault(code, "no"), "x", "look"]]);
-  });
+  test.each<SystemCode>(["UNAVAILABLE", "OVERLOADED", "TIMEOUT", "TRANSPORT"])(
+    "answers for %s",
+    async (code) => {
+      const seen: [Fault, string, string][] = [];
+      const app = createMediator({
+        runtime: fakeRuntime(),
+        behaviors: [
+          fallback(Look, (fault, body, context) => {
+            seen.push([fault, body, context.contract.type]);
+            return "instead";
+          }),
+          refusing(code),
+        ],
+        handlers: [handle(Look, () => 1)],
+      });
+      expect(await app.send(Look("x"))).toEqual(ok("instead"));
+      expect(seen).toEqual([[systemFault(code, "no"), "x", "look"]]);
+    },
+  );
 
   test.each<SystemCode>(["INTERNAL", "VALIDATION", "NO_HANDLER", "CANCELLED", "CONFLICT", "SERIALIZATION"])(
     "lets %s pass",

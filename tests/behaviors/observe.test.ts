@@ -31,11 +31,13 @@ describe("log", () => {
     ]);
   });
 
-  test.each([
-    [{ success: "debug", failure: "error" }, ["debug", "error"]],
-    [{ success: "off" }, ["warn"]],
-    [{ failure: "off" }, ["info"]],
-  ] as const)("at the levels asked for: %j", async (options, levels) => {
+  test.each(
+    [
+      [{ success: "debug", failure: "error" }, ["debug", "error"]],
+      [{ success: "off" }, ["warn"]],
+      [{ failure: "off" }, ["info"]],
+    ] as const,
+  )("at the levels asked for: %j", async (options, levels) => {
     const b = bench([log(options)]);
     b.send(Act, "good");
     b.send(Act, "bad");
@@ -85,7 +87,10 @@ describe("metrics", () => {
       handlers: [on(Told, () => {}), on(Told, () => Promise.reject(new Error("x")))],
     });
     await app.publish(Told());
-    expect(records.map(({ kind, outcome }) => [kind, outcome])).toEqual([["event", "ok"], ["event", "INTERNAL"]]);
+    expect(records.map(({ kind, outcome }) => [kind, outcome])).toEqual([["event", "ok"], [
+      "event",
+      "INTERNAL",
+    ]]);
   });
 });
 

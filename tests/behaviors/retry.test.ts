@@ -1,6 +1,15 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { command, createMediator, fail, handle, systemFault, type, type SystemCode, failure } from "@catga/catga";
+import {
+  command,
+  createMediator,
+  fail,
+  failure,
+  handle,
+  type SystemCode,
+  systemFault,
+  type,
+} from "@catga/catga";
 import { retry, type RetryOptions } from "@catga/catga/behaviors";
 import { Act, bench, broken, fakeRuntime, Look, settle, watch } from "./fake_runtime.ts";
 
@@ -27,13 +36,19 @@ describe("retry", () => {
   });
 
   test("gives up after so many attempts, with the last failure", async () => {
-    await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 8 }), fc.nat(10), async (attempts, times) => {
-      const { app, runtime, tries } = failing(times, { attempts });
-      const call = watch(app.send(Look("x")));
-      await runtime.advance(100_000);
-      expect([call.code, tries()]).toEqual([times < attempts ? "ok" : "TRANSPORT", Math.min(times + 1, attempts)]);
-      expect(runtime.pending()).toBe(0);
-    }), { numRuns: 60 });
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 8 }), fc.nat(10), async (attempts, times) => {
+        const { app, runtime, tries } = failing(times, { attempts });
+        const call = watch(app.send(Look("x")));
+        await runtime.advance(100_000);
+        expect([call.code, tries()]).toEqual([
+          times < attempts ? "ok" : "TRANSPORT",
+          Math.min(times + 1, attempts),
+        ]);
+        expect(runtime.pending()).toBe(0);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test("the handler sees the same message with the same id at each try", async () => {
@@ -93,7 +108,10 @@ describe("retry", () => {
     expect([call.code, tries]).toEqual([code, expected]);
   });
 
-  test.each<[SystemCode, number]>([["UNAVAILABLE", 3], ["OVERLOADED", 3], ["NO_HANDLER", 1], ["VALIDATION", 1]])(
+  test.each<[SystemCode, number]>([["UNAVAILABLE", 3], ["OVERLOADED", 3], ["NO_HANDLER", 1], [
+    "VALIDATION",
+    1,
+  ]])(
     "of %s from a behavior further in",
     async (code, expected) => {
       const runtime = fakeRuntime();
@@ -125,36 +143,46 @@ describe("retry", () => {
   test("waits a random part of a doubling delay, never more than its limit", async () => {
     const draw = fc.array(fc.integer({ min: 0, max: MOST }), { minLength: 9, maxLength: 9 });
     await fc.assert(
-      fc.asyncProperty(draw, fc.integer({ min: 1, max: 500 }), fc.integer({ min: 1, max: 3000 }), async (u, delay, maxDelay) => {
-        let at = 0;
-        // The mediator draws nothing before an id is asked for, and nobody asks.
-        const { app, runtime, tries } = failing(99, { attempts: 10, delay, maxDelay }, () => u[at++]!);
-        const call = watch(app.send(Look("x")));
-        await runtime.advance(100_000);
-        expect([call.code, tries(), runtime.asked.length]).toEqual(["TRANSPORT", 10, 9]);
-        runtime.asked.forEach((wait, n) => {
-          const limit = Math.min(maxDelay, delay * 2 ** n);
-          expect(wait).toBeGreaterThanOrEqual(0);
-          expect(wait).toBeLessThan(limit);
-          expect(wait / limit).toBeCloseTo(u[n]! / 2 ** 32, 6);
-        });
-      }),
+      fc.asyncProperty(
+        draw,
+        fc.integer({ min: 1, max: 500 }),
+        fc.integer({ min: 1, max: 3000 }),
+        async (u, delay, maxDelay) => {
+          let at = 0;
+          // The mediator draws nothing before an id is asked for, and nobody asks.
+          const { app, runtime, tries } = failing(99, { attempts: 10, delay, maxDelay }, () => u[at++]!);
+          const call = watch(app.send(Look("x")));
+          await runtime.advance(100_000);
+          expect([call.code, tries(), runtime.asked.length]).toEqual(["TRANSPORT", 10, 9]);
+          runtime.asked.forEach((wait, n) => {
+            const limit = Math.min(maxDelay, delay * 2 ** n);
+            expect(wait).toBeGreaterThanOrEqual(0);
+            expect(wait).toBeLessThan(limit);
+            expect(wait / limit).toBeCloseTo(u[n]! / 2 ** 32, 6);
+          });
+        },
+      ),
       { numRuns: 60 },
     );
   });
 
   test("does not wait where the deadline would pass", async () => {
-    await fc.assert(fc.asyncProperty(fc.integer({ min: 1, max: 400 }), async (timeout) => {
-      const { app, runtime, tries } = failing(99, { attempts: 20, delay: 10, maxDelay: 40 });
-      const call = watch(app.send(Look("x"), { timeout }));
-      // Waits of almost 10, 20 and then 40 ms each.
-      let expected = 1;
-      for (let time = 10; time <= timeout && expected < 20; expected++) time += Math.min(40, 10 * 2 ** expected);
-      await runtime.advance(timeout - 1);
-      expect(call.code).toBe("TRANSPORT");
-      expect(tries()).toBe(expected);
-      expect(runtime.pending()).toBe(0);
-    }), { numRuns: 80 });
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 400 }), async (timeout) => {
+        const { app, runtime, tries } = failing(99, { attempts: 20, delay: 10, maxDelay: 40 });
+        const call = watch(app.send(Look("x"), { timeout: timeout + 0.5 }));
+        // Waits of almost 10, 20 and then 40 ms each.
+        let expected = 1;
+        for (let time = 10; time <= timeout && expected < 20; expected++) {
+          time += Math.min(40, 10 * 2 ** expected);
+        }
+        await runtime.advance(timeout + 0.4);
+        expect(call.code).toBe("TRANSPORT");
+        expect(tries()).toBe(expected);
+        expect(runtime.pending()).toBe(0);
+      }),
+      { numRuns: 80 },
+    );
   });
 
   test("stops when the caller gives up while it waits", async () => {

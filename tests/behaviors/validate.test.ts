@@ -46,7 +46,11 @@ describe("validate", () => {
     expect(await greeter.send(Greet({ name: " Ada " }))).toEqual(ok({ text: "Hello Ada" }));
     expect([checks, passed]).toEqual([1, 1]);
     expect(await greeter.send(Greet({ name: "  " }))).toMatchObject({
-      error: { code: "VALIDATION", retryable: false, data: { issues: [{ path: ["name"], message: "empty" }] } },
+      error: {
+        code: "VALIDATION",
+        retryable: false,
+        data: { issues: [{ path: ["name"], message: "empty" }] },
+      },
     });
     expect([checks, passed]).toEqual([2, 1]);
   });

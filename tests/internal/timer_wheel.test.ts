@@ -18,7 +18,9 @@ function platform(start = 0) {
   const longest = { ms: 0 };
   const due = (until: number): Pending | undefined => {
     let first: Pending | undefined;
-    for (const timer of pending) if (timer.at <= until && (first === undefined || timer.at < first.at)) first = timer;
+    for (const timer of pending) {
+      if (timer.at <= until && (first === undefined || timer.at < first.at)) first = timer;
+    }
     return first;
   };
   const fire = (timer: Pending): void => {
@@ -85,7 +87,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cancel" as const), which: fc.nat() }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.oneof(tenths(10), tenths(600)) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.oneof(tenths(10), tenths(600)) }),
+  },
 );
 
 /** Runs steps on a wheel and beside it the naive model; checks it after each. */
@@ -120,7 +125,7 @@ function walk(start: number, steps: readonly Step[], how: "pass" | "stall"): voi
       }
     }
     const live = entries.some((entry) => entry.firedAt === undefined && !entry.cancelled);
-    if (!live) expect(Math.max(0, ...host.waits())).toBeLessThanOrEqual(50);
+    if (!live) expect(Math.max(0, ...host.waits())).toBeLessThanOrEqual(50 + 1e-6);
     expect(host.waits().length).toBeLessThanOrEqual(1);
   };
   for (const one of steps) {
@@ -133,6 +138,8 @@ function walk(start: number, steps: readonly Step[], how: "pass" | "stall"): voi
     }
     check();
   }
+  // Twice, for what a callback of the first time adds.
+  host[how](20_000);
   host[how](20_000);
   check();
   expect(entries.filter((entry) => entry.firedAt === undefined && !entry.cancelled)).toEqual([]);
@@ -144,14 +151,22 @@ function walk(start: number, steps: readonly Step[], how: "pass" | "stall"): voi
 describe("the timer wheel", () => {
   test("never early, at most one tick late, none lost, none after its cancellation", () => {
     fc.assert(
-      fc.property(tenths(1000), fc.array(step, { maxLength: 60 }), (start, steps) => walk(start, steps, "pass")),
+      fc.property(
+        tenths(1000),
+        fc.array(step, { maxLength: 60 }),
+        (start, steps) => walk(start, steps, "pass"),
+      ),
       { numRuns: 300 },
     );
   });
 
   test("the same when the process stands still now and then, but for the lateness", () => {
     fc.assert(
-      fc.property(tenths(1000), fc.array(step, { maxLength: 60 }), (start, steps) => walk(start, steps, "stall")),
+      fc.property(
+        tenths(1000),
+        fc.array(step, { maxLength: 60 }),
+        (start, steps) => walk(start, steps, "stall"),
+      ),
       { numRuns: 300 },
     );
   });
@@ -195,18 +210,21 @@ describe("the timer wheel", () => {
     expect([ran, host.errors]).toEqual([["a", "c"], []]);
   });
 
-  test.each([[30 * DAY], [2 ** 31], [2 ** 31 + 1], [2 ** 33], [365 * DAY]])("keeps a delay of %d ms", (ms) => {
-    const host = platform();
-    const wheel = createTimerWheel(host.drive);
-    let fired = 0;
-    wheel(ms, () => fired++);
-    host.pass(ms - 1);
-    expect(fired).toBe(0);
-    host.pass(1 + TICK);
-    expect(fired).toBe(1);
-    expect(host.longest.ms).toBeLessThan(2 ** 31);
-    expect(host.waits()).toEqual([]);
-  });
+  test.each([[30 * DAY], [2 ** 31], [2 ** 31 + 1], [2 ** 33], [365 * DAY]])(
+    "keeps a delay of %d ms",
+    (ms) => {
+      const host = platform();
+      const wheel = createTimerWheel(host.drive);
+      let fired = 0;
+      wheel(ms, () => fired++);
+      host.pass(ms - 1);
+      expect(fired).toBe(0);
+      host.pass(1 + TICK);
+      expect(fired).toBe(1);
+      expect(host.longest.ms).toBeLessThan(2 ** 31);
+      expect(host.waits()).toEqual([]);
+    },
+  );
 
   test("for ever is for ever, and the past is now", () => {
     const host = platform(1);

@@ -57,11 +57,14 @@ describe("what is sent comes as it was", () => {
   });
 
   test("messages, whatever they carry", () => {
-    fc.assert(fc.property(message, remaining, (sent, left) => {
-      const received = decodeMessage(carried(encodeMessage(sent, left)));
-      expect(received).toEqual({ ...sent, remaining: left });
-      expect("body" in received && received.body === undefined).toBe(sent.body === undefined);
-    }), { numRuns: 500 });
+    fc.assert(
+      fc.property(message, remaining, (sent, left) => {
+        const received = decodeMessage(carried(encodeMessage(sent, left)));
+        expect(received).toEqual({ ...sent, remaining: left });
+        expect("body" in received && received.body === undefined).toBe(sent.body === undefined);
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test.each([
@@ -85,7 +88,13 @@ describe("what is sent comes as it was", () => {
   });
 
   test("what most messages carry costs no more than its place", () => {
-    const bare = { type: "x", id: undefined, correlationId: undefined, causationId: undefined, headers: undefined };
+    const bare = {
+      type: "x",
+      id: undefined,
+      correlationId: undefined,
+      causationId: undefined,
+      headers: undefined,
+    };
     expect(encodeMessage({ ...bare, body: 1 }, 9)).toEqual(["x", 0, 9, 1]);
     expect(encodeMessage({ ...bare, body: undefined }, 9)).toEqual(["x", 0, 9]);
   });
@@ -125,7 +134,10 @@ describe("garbage", () => {
   );
   /** Lists that look a little like the real ones. */
   const shaped = (...parts: fc.Arbitrary<unknown>[]): fc.Arbitrary<unknown> =>
-    fc.tuple(...parts.map((part) => fc.oneof({ weight: 4, arbitrary: part }, { weight: 1, arbitrary: loose })), fc.nat(8))
+    fc.tuple(
+      ...parts.map((part) => fc.oneof({ weight: 4, arbitrary: part }, { weight: 1, arbitrary: loose })),
+      fc.nat(8),
+    )
       .map((all) => all.slice(0, all.at(-1) as number));
   const odd = fc.oneof(fc.jsonValue(), fc.anything());
 
@@ -149,44 +161,66 @@ describe("garbage", () => {
       fc.array(fc.jsonValue()),
     ).map((value) => JSON.stringify(value) ?? "");
     const frame = fc.oneof(near, fc.json(), fc.string(), fc.uint8Array());
-    fc.assert(fc.property(frame, (what) => {
-      const envelope = tried(() => decodeEnvelope(json, what));
-      if (envelope === undefined) return;
-      expect(typeof envelope.kind).toBe("string");
-      expect(typeof envelope.from).toBe("string");
-      expect(envelope.from.length).toBeLessThanOrEqual(128);
-      expect(Number.isSafeInteger(envelope.incarnation) && envelope.incarnation >= 0).toBe(true);
-      expect(Number.isSafeInteger(envelope.seq) && envelope.seq >= 0).toBe(true);
-      expect(Array.isArray(envelope.items)).toBe(true);
-    }), { numRuns: 1000 });
+    fc.assert(
+      fc.property(frame, (what) => {
+        const envelope = tried(() => decodeEnvelope(json, what));
+        if (envelope === undefined) return;
+        expect(typeof envelope.kind).toBe("string");
+        expect(typeof envelope.from).toBe("string");
+        expect(envelope.from.length).toBeLessThanOrEqual(128);
+        expect(Number.isSafeInteger(envelope.incarnation) && envelope.incarnation >= 0).toBe(true);
+        expect(Number.isSafeInteger(envelope.seq) && envelope.seq >= 0).toBe(true);
+        expect(Array.isArray(envelope.items)).toBe(true);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test("a message is one or an Error", () => {
-    const meta = fc.oneof(fc.record({ n: loose, c: loose, u: loose, h: loose }, { requiredKeys: [] }), fc.constant(null));
-    fc.assert(fc.property(fc.oneof(shaped(text, fc.oneof(text, fc.constant(0)), remaining, loose, meta), odd), (item) => {
-      const received = tried(() => decodeMessage(item));
-      if (received === undefined) return;
-      expect(typeof received.type).toBe("string");
-      expect(typeof received.remaining).toBe("number");
-      expect(["string", "undefined"]).toContain(typeof received.id);
-      expect((received.id ?? "").length).toBeLessThanOrEqual(256);
-      expect(["string", "undefined"]).toContain(typeof received.correlationId);
-      expect(["string", "undefined"]).toContain(typeof received.causationId);
-      expect(Object.values(received.headers ?? {}).every((value) => typeof value === "string")).toBe(true);
-    }), { numRuns: 1000 });
+    const meta = fc.oneof(
+      fc.record({ n: loose, c: loose, u: loose, h: loose }, { requiredKeys: [] }),
+      fc.constant(null),
+    );
+    fc.assert(
+      fc.property(
+        fc.oneof(shaped(text, fc.oneof(text, fc.constant(0)), remaining, loose, meta), odd),
+        (item) => {
+          const received = tried(() => decodeMessage(item));
+          if (received === undefined) {
+            return;
+          }
+          expect(typeof received.type).toBe("string");
+          expect(typeof received.remaining).toBe("number");
+          expect(["string", "undefined"]).toContain(typeof received.id);
+          expect((received.id ?? "").length).toBeLessThanOrEqual(256);
+          expect(["string", "undefined"]).toContain(typeof received.correlationId);
+          expect(["string", "undefined"]).toContain(typeof received.causationId);
+          expect(Object.values(received.headers ?? {}).every((value) => typeof value === "string")).toBe(
+            true,
+          );
+        },
+      ),
+      { numRuns: 1000 },
+    );
   });
 
   test("a reply is one or an Error", () => {
-    const item = fc.oneof(shaped(count, fc.constantFrom(0, 1, 2), text, text, fc.constantFrom(0, 1), loose), odd);
-    fc.assert(fc.property(item, (what) => {
-      const reply = tried(() => decodeReply(what));
-      if (reply === undefined) return;
-      expect(typeof reply.index).toBe("number");
-      expect(typeof reply.answered).toBe("boolean");
-      if (reply.result.ok) return;
-      const { code, message: said, retryable } = reply.result.error;
-      expect([typeof code, typeof said, typeof retryable]).toEqual(["string", "string", "boolean"]);
-    }), { numRuns: 1000 });
+    const item = fc.oneof(
+      shaped(count, fc.constantFrom(0, 1, 2), text, text, fc.constantFrom(0, 1), loose),
+      odd,
+    );
+    fc.assert(
+      fc.property(item, (what) => {
+        const reply = tried(() => decodeReply(what));
+        if (reply === undefined) return;
+        expect(typeof reply.index).toBe("number");
+        expect(typeof reply.answered).toBe("boolean");
+        if (reply.result.ok) return;
+        const { code, message: said, retryable } = reply.result.error;
+        expect([typeof code, typeof said, typeof retryable]).toEqual(["string", "string", "boolean"]);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test.each([

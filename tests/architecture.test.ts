@@ -26,7 +26,11 @@ const anyAdapter = allow("result", "schema", "ports", "internal");
 const adapters: Readonly<Record<string, Adapter>> = {
   memory: {},
   http: {},
-  hono: { src: { ...allow("message", "mediator"), cluster: "type" }, adapters: ["client"], packages: ["hono"] },
+  hono: {
+    src: { ...allow("message", "mediator"), cluster: "type" },
+    adapters: ["client"],
+    packages: ["hono"],
+  },
   client: { src: allow("message", "mediator") },
   serve: { packages: ["@hono/node-server", "undici", "node:"] },
 };

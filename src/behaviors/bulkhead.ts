@@ -22,31 +22,29 @@ export function bulkhead(options: BulkheadOptions): Behavior {
   if (!(concurrency >= 1)) {
     throw new RangeError(`Cannot build a bulkhead: concurrency is ${concurrency}, but must be 1 or more`);
   }
+  if (!(queue >= 0)) {
+    throw new RangeError(`Cannot build a bulkhead: queue is ${queue}, but must be 0 or more`);
+  }
   return calm((next, contract, { clock }) => {
     if (concurrency === Infinity) return next;
     const waiting = new Set<() => void>();
     let running = 0;
     const start = (context: Context): Promise<Result<unknown, Fault>> => {
       running++;
-      return next(context).then(done, broke);
+      return next(context).then(done);
     };
     const done = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
-      release();
-      return result;
-    };
-    const broke = (thrown: unknown): never => {
-      release();
-      throw thrown;
-    };
-    const release = (): void => {
       running--;
       startNext();
+      return result;
     };
     const startNext = (): void => {
-      const [go] = waiting;
-      if (go === undefined || running >= concurrency) return;
-      waiting.delete(go);
-      go();
+      while (running < concurrency) {
+        const [go] = waiting;
+        if (go === undefined) return;
+        waiting.delete(go);
+        go();
+      }
     };
     return (context) => {
       if (running < concurrency) return start(context);
@@ -56,12 +54,11 @@ export function bulkhead(options: BulkheadOptions): Behavior {
         return Promise.resolve(failure(systemFault("OVERLOADED", message)));
       }
       const call = context as MessageContext;
-      return new Promise((resolve, reject) => {
+      return new Promise((resolve) => {
         const go = (): void => {
           const late = clock.mono() >= call.deadline ? timeoutFault(contract.type) : call.cancelled;
-          if (late === undefined) return void start(context).then(resolve, reject);
+          if (late === undefined) return void start(context).then(resolve);
           resolve(failure(late));
-          startNext();
         };
         waiting.add(go);
       });

@@ -17,6 +17,9 @@ const BROKEN: ReadonlySet<string> = new Set([
   "OVERLOADED",
 ]);
 
+/** They say nothing about the handler. */
+const NEUTRAL: ReadonlySet<string> = new Set(["VALIDATION", "CANCELLED"]);
+
 /**
  * Answers `UNAVAILABLE` at once, without starting the handler, while a contract fails again and again. After `reset`
  * ms one message is let through; its outcome closes the circuit or keeps it open. The contract's own failures,
@@ -38,21 +41,25 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): Behavior {
       return failure(systemFault("UNAVAILABLE", message, { retryAfter }));
     };
     const settle = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
-      probing = false;
+      if (!result.ok && NEUTRAL.has(result.error.code)) return result;
       if (result.ok || !BROKEN.has(result.error.code)) failed = 0;
       else if (++failed >= failures) openUntil = clock.mono() + reset;
       return result;
     };
-    const broke = (thrown: unknown): never => {
-      settle(failure(systemFault("INTERNAL", "thrown")));
-      throw thrown;
+    // A call from before the circuit opened decides nothing once it is open.
+    const count = (result: Result<unknown, Fault>): Result<unknown, Fault> =>
+      failed < failures ? settle(result) : result;
+    const probed = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
+      probing = false;
+      return settle(result);
     };
     return (context) => {
       if (failed >= failures) {
         if (probing || clock.mono() < openUntil) return Promise.resolve(refused());
         probing = true;
+        return next(context).then(probed);
       }
-      return next(context).then(settle, broke);
+      return next(context).then(count);
     };
   });
 }

@@ -18,7 +18,8 @@ export interface RetryOptions {
 /**
  * Tries a message again after a retryable failure, waiting a random part of a doubling delay ("full jitter",
  * M. Brooker, "Exponential Backoff and Jitter", 2015). Takes no part for contracts that are not idempotent, and
- * stops when the caller gave up or its deadline would pass.
+ * stops when the caller gave up or its deadline would pass. Put `timeout` around it: one further in ends the message
+ * itself, and with it the tries.
  */
 export function retry(options: RetryOptions = {}): Behavior {
   const { attempts = 3, delay = 50, maxDelay = 2000 } = options;

@@ -1,5 +1,6 @@
 import { type Behavior, calm } from "../mediator/behavior.ts";
 import type { MessageContext } from "../mediator/context.ts";
+import type { Step } from "../mediator/types.ts";
 import { supervise } from "../mediator/supervise.ts";
 
 /**
@@ -12,6 +13,16 @@ export function timeout(ms: number): Behavior {
   if (!(ms > 0)) throw new RangeError(`Cannot set a timeout of ${ms} ms: it must be above 0`);
   return calm((next, contract, { clock }) => {
     if (contract.timeout !== undefined) return next;
-    return (context) => supervise(next, context as MessageContext, clock.mono() + ms, clock);
+    const limited: Step = (context) => supervise(next, context as MessageContext, clock.mono() + ms, clock);
+    if (contract.kind !== "stream") return limited;
+    return (context) => {
+      const late = (context as MessageContext).later();
+      const before = late.deadline;
+      // What an open stream sends is bounded by its caller alone.
+      return limited(context).then((result) => {
+        if (result.ok) late.deadline = before;
+        return result;
+      });
+    };
   });
 }

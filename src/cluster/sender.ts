@@ -70,7 +70,7 @@ export class Sender implements Host, Caller {
     try {
       const step = this.#options.behaviors.length === 0 ? undefined : this.#stepOf(message);
       if (step === undefined) return this.#route(message, origin);
-      return step(message, origin).then(undefined, (thrown) => failure(faultOf(thrown)));
+      return step(message, origin);
     } catch (thrown) {
       return Promise.resolve(failure(faultOf(thrown)));
     }
@@ -197,7 +197,8 @@ export class Sender implements Host, Caller {
         inner.id ??= context.id;
         return this.#route({ kind: contract.kind, type: contract.type, body: context.body }, inner, contract);
       };
-      step = compose(send, this.#options.behaviors, contract, this.runtime);
+      const failed = (thrown: unknown) => failure(faultOf(thrown));
+      step = compose(send, this.#options.behaviors, contract, this.runtime, failed);
       this.#steps.set(contract, step);
     }
     const composed = step;

@@ -34,7 +34,9 @@ export function createTimerWheel(drive: WheelDrive): (ms: number, run: () => voi
     const reached = Math.floor(drive.now() / TICK);
     const errors: unknown[] = [];
     for (const tick of [...slots.keys()].filter((tick) => tick <= reached).sort((a, b) => a - b)) {
-      const slot = slots.get(tick)!;
+      const slot = slots.get(tick);
+      // A callback may just have called off all that was in it.
+      if (slot === undefined) continue;
       slots.delete(tick);
       for (const run of slot) {
         slot.delete(run);

@@ -1,3 +1,4 @@
+import type { Failure } from "../result.ts";
 import type { Contract } from "../message/contract.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Step } from "./types.ts";
@@ -20,37 +21,41 @@ import type { Step } from "./types.ts";
  */
 export type Behavior = (next: Step, contract: Contract, runtime: Runtime) => Step;
 
-/** Wraps a step in behaviors, the first one outermost. Whatever a behavior throws at once comes as a rejection. */
+/**
+ * Wraps a step in behaviors, the first one outermost.
+ *
+ * @param failed makes a failure of what a behavior throws, so that those around it see one
+ */
 export function compose(
   step: Step,
   behaviors: readonly Behavior[],
   contract: Contract,
   runtime: Runtime,
+  failed: (thrown: unknown) => Failure,
 ): Step {
   return behaviors.reduceRight((next, behavior) => {
     const wrapped = behavior(next, contract, runtime);
-    return wrapped === next || isCalm(behavior) ? wrapped : neverThrowing(wrapped);
+    return wrapped === next || isCalm(behavior) ? wrapped : neverRejecting(wrapped, failed);
   }, step);
 }
 
-function neverThrowing(step: Step): Step {
+function neverRejecting(step: Step, failed: (thrown: unknown) => Failure): Step {
   return (context) => {
     try {
-      return step(context);
+      return step(context).then(undefined, failed);
     } catch (thrown) {
-      return Promise.reject(thrown);
+      return Promise.resolve(failed(thrown));
     }
   };
 }
 
 const CALM: unique symbol = Symbol.for("catga.calm") as never;
 
-/** Marks a behavior whose steps neither throw nor reject unless the step they wrap does. */
+/** Marks a behavior whose steps neither throw nor reject, so that they need no guard. */
 export function calm(behavior: Behavior): Behavior {
   return Object.defineProperty(behavior, CALM, { value: true });
 }
 
-/** Whether a behavior was marked by {@linkcode calm}. */
-export function isCalm(behavior: Behavior): boolean {
+function isCalm(behavior: Behavior): boolean {
   return (behavior as { [CALM]?: true })[CALM] === true;
 }

@@ -11,7 +11,7 @@ import {
 } from "../result.ts";
 import { isTrusted } from "../schema.ts";
 import type { Runtime } from "../ports/runtime.ts";
-import { type Behavior, compose, isCalm } from "./behavior.ts";
+import { type Behavior, compose } from "./behavior.ts";
 import type { MessageContext } from "./context.ts";
 import type { Registration } from "./handle.ts";
 import type { Context, Step } from "./types.ts";
@@ -29,12 +29,10 @@ export function pipelineOf(
   runtime: Runtime,
 ): Step {
   const { contract } = registration;
-  const inner = checkInput(handlerStep(registration, runtime), contract);
-  const layers = [...behaviors, ...registration.behaviors];
-  const outer = compose(inner, layers, contract, runtime);
-  return outer === inner || layers.every(isCalm)
-    ? outer
-    : neverRejecting(outer, failureOf(registration, runtime));
+  const failed = failureOf(registration, runtime);
+  const broke = (thrown: unknown) => Promise.resolve(failed(thrown));
+  const inner = checkInput(handlerStep(registration, runtime), contract, broke);
+  return compose(inner, [...behaviors, ...registration.behaviors], contract, runtime, failed);
 }
 
 /** One handler of an event. What it answers matters only if it is a promise. */
@@ -63,10 +61,6 @@ function handlerStep(registration: Registration, runtime: Runtime): Step {
     if (isThenable(answer)) return Promise.resolve(answer).then(settled, failed);
     return Promise.resolve(settled(answer));
   };
-}
-
-function neverRejecting(step: Step, failed: (thrown: unknown) => Result<unknown, Fault>): Step {
-  return (context) => step(context).then(undefined, failed);
 }
 
 /** Makes a result of what a handler returned. */

@@ -76,5 +76,5 @@ export type HandlerFor<C extends Contract> = C extends Contract<"stream">
     context: Context,
   ) => Awaitable<OutputOf<C> | Success<OutputOf<C>> | FailureOf<FaultOf<C>> | Failure<FaultOf<C>>>;
 
-/** One step of a pipeline: everything from here to the handler and back. */
+/** One step of a pipeline: everything from here to the handler and back. Those given to a behavior never reject. */
 export type Step = (context: Context) => Promise<Result<unknown, Fault>>;

@@ -13,7 +13,11 @@ export interface BodyIssue {
 }
 
 /** Checks the body with the contract's schema, once, before the step runs; a body that fits goes on as parsed. */
-export function checkInput(next: Step, contract: Contract): Step {
+export function checkInput(
+  next: Step,
+  contract: Contract,
+  broke: (thrown: unknown) => Promise<Result<unknown, Fault>> = (thrown) => Promise.reject(thrown),
+): Step {
   if (isTrusted(contract.input)) return next;
   const schema = contract.input["~standard"];
   return (context) => {
@@ -26,8 +30,13 @@ export function checkInput(next: Step, contract: Contract): Step {
       late.checked = true;
       return next(context);
     };
-    const checked = schema.validate(message.body);
-    return checked instanceof Promise ? checked.then(proceed) : proceed(checked);
+    let checked: Checked<unknown> | Promise<Checked<unknown>>;
+    try {
+      checked = schema.validate(message.body);
+    } catch (thrown) {
+      return broke(thrown);
+    }
+    return checked instanceof Promise ? checked.then(proceed, broke) : proceed(checked);
   };
 }
 

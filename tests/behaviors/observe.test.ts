@@ -143,7 +143,7 @@ describe("a hook that throws", () => {
   });
 });
 
-test("without their hooks a mediator is as fast as a bare one: the same promises, no clock", async () => {
+test("without hooks no clock is read, no timer set, nothing logged", async () => {
   const runtime = fakeRuntime();
   let looked = 0;
   const counted = { ...runtime, clock: { ...runtime.clock, mono: () => (looked++, 0) } };

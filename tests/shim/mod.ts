@@ -17,7 +17,7 @@ interface DefineEach {
 }
 type DefineRow<Values extends readonly Any[]> = (
   name: string,
-  body: (...values: Values) => unknown,
+  body: (...values: [...Values]) => unknown,
   options?: Options,
 ) => void;
 

@@ -135,19 +135,7 @@ export class Membership {
   view(clock: Pick<Clock, "mono" | "wall">): readonly Member[] {
     if (this.#view !== undefined) return this.#view;
     const now = clock.mono();
-    const { id, endpoint, incarnation, status, contracts, load, lag, tags } = this.self;
-    const self = {
-      id,
-      endpoint,
-      incarnation,
-      status,
-      contracts,
-      load,
-      lag,
-      tags,
-      local: true,
-      reachable: true,
-    };
+    const self = { ...factsOf(this.self), local: true, reachable: true };
     const others = [...this.#known.values()].map((known) => this.#memberOf(known, now));
     return this.#view = [{ ...self, lastSeen: clock.wall() }, ...others].sort((a, b) => a.id < b.id ? -1 : 1);
   }
@@ -188,22 +176,8 @@ export class Membership {
   }
 
   #memberOf(known: Known, now: number): Member {
-    const { id, endpoint, incarnation, status, contracts, load, lag, tags } = known.record;
     const reachable = this.#reachable(known, now);
-    const { seen: lastSeen } = known;
-    return {
-      id,
-      endpoint,
-      incarnation,
-      status,
-      contracts,
-      load,
-      lag,
-      tags,
-      local: false,
-      reachable,
-      lastSeen,
-    };
+    return { ...factsOf(known.record), local: false, reachable, lastSeen: known.seen };
   }
 
   #changed(event: ClusterEvent): void {
@@ -217,4 +191,10 @@ function remember(gone: Map<string, Gone>, id: string, what: Gone): void {
   gone.delete(id);
   gone.set(id, what);
   if (gone.size > NODES) gone.delete(gone.keys().next().value!);
+}
+
+/** What a node's record tells that does not depend on who looks. */
+function factsOf(record: NodeRecord): Omit<Member, "local" | "reachable" | "lastSeen"> {
+  const { id, endpoint, incarnation, status, contracts, load, lag, tags } = record;
+  return { id, endpoint, incarnation, status, contracts, load, lag, tags };
 }

@@ -31,12 +31,17 @@ export function bulkhead(options: BulkheadOptions): Behavior {
     let running = 0;
     const start = (context: Context): Promise<Result<unknown, Fault>> => {
       running++;
-      return next(context).then(done);
+      return next(context).then((result) => {
+        // A handler that goes on after its caller has gone keeps its place.
+        const still = (context as MessageContext).stillHandled;
+        if (still === undefined) release();
+        else void still.then(release);
+        return result;
+      });
     };
-    const done = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
+    const release = (): void => {
       running--;
       startNext();
-      return result;
     };
     const startNext = (): void => {
       while (running < concurrency) {
@@ -61,6 +66,9 @@ export function bulkhead(options: BulkheadOptions): Behavior {
           resolve(failure(late));
         };
         waiting.add(go);
+        call.whenCancelled((fault) => {
+          if (waiting.delete(go)) resolve(failure(fault));
+        });
       });
     };
   });

@@ -40,10 +40,12 @@ export class Origin {
     origin.parent = parent;
     if (parent !== undefined) origin.deadline = parent.deadline;
     if (options === undefined) return origin;
-    origin.headers = options.headers;
+    const inherited = options.headers === undefined ? undefined : parent?.headersIfAny;
+    origin.headers = inherited === undefined ? options.headers : { ...inherited, ...options.headers };
     origin.signal = options.signal;
     if (options.timeout !== undefined) {
-      origin.deadline = Math.min(origin.deadline, host.now() + options.timeout);
+      // What is no number of ms leaves no time at all.
+      origin.deadline = Math.min(origin.deadline, host.now() + (options.timeout > 0 ? options.timeout : 0));
     }
     origin.bounded = options.signal !== undefined || options.timeout !== undefined;
     return origin;
@@ -131,6 +133,17 @@ export class MessageContext implements Context {
     late.watched = true;
     late.fault ??= fault;
     late.controller?.abort(new CatgaError(late.fault));
+    for (const run of late.ends?.splice(0) ?? []) run(late.fault);
+  }
+
+  /** The handler's own end, where the message was cancelled before it. */
+  get stillHandled(): Promise<unknown> | undefined {
+    return this.late?.fault === undefined ? undefined : this.late.handling;
+  }
+
+  /** Runs something when the message is cancelled. */
+  whenCancelled(run: (fault: Fault) => void): void {
+    (this.later().ends ??= []).push(run);
   }
 
   /** What the message was cancelled with, if it was. */
@@ -199,4 +212,6 @@ class Late {
   deadline: number = Infinity;
   watched: boolean = false;
   checked: boolean = false;
+  ends: ((fault: Fault) => void)[] | undefined;
+  handling: Promise<unknown> | undefined;
 }

@@ -14,6 +14,7 @@ export interface Hearer {
 /** The handlers of one event. */
 export interface Audience extends Served {
   readonly hearers: readonly Hearer[];
+  readonly timeout: number | undefined;
   readonly runtime: Runtime;
   /** The answer when there is nothing to say, made once. */
   readonly done: Promise<Result<void>>;

@@ -1,6 +1,6 @@
 import { CatgaError, type Fault } from "../result.ts";
 import type { MessageContext } from "./context.ts";
-import { watchLimits } from "./supervise.ts";
+import { cancelledFault, watchLimits } from "./supervise.ts";
 import type { Clock } from "../ports/runtime.ts";
 import type { Step } from "./types.ts";
 
@@ -29,6 +29,8 @@ export async function* flow(
       if (over !== undefined) reject(new CatgaError(over));
     });
   let iterator: AsyncIterator<unknown> | undefined;
+  let ended = false;
+  const next = (): Promise<IteratorResult<unknown>> => limited(Promise.resolve(iterator!.next()));
   try {
     const opened = await limited(step(context));
     if (!opened.ok) throw new CatgaError(over = opened.error);
@@ -37,18 +39,24 @@ export async function* flow(
       throw new TypeError(`Cannot stream "${context.contract.type}": the handler gave no async iterable`);
     }
     iterator = answers[Symbol.asyncIterator]();
-    for (
-      let next = await limited(iterator.next());
-      next.done !== true;
-      next = await limited(iterator.next())
-    ) {
-      yield next.value;
-    }
+    for (let part = await next(); part.done !== true; part = await next()) yield part.value;
+    ended = true;
   } catch (thrown) {
+    ended = true;
     throw new CatgaError(over ?? faultFor(thrown));
   } finally {
     stop();
-    void iterator?.return?.()?.then(undefined, () => {});
+    if (!ended) context.cancel(cancelledFault(context.contract.type));
+    leave(iterator);
+  }
+}
+
+/** Lets a handler's iterator go. What it does then is its own affair. */
+function leave(iterator: AsyncIterator<unknown> | undefined): void {
+  try {
+    Promise.resolve(iterator?.return?.()).catch(() => {});
+  } catch {
+    // A reader who leaves is not to be told.
   }
 }
 

@@ -9,6 +9,7 @@ import {
   systemFault,
 } from "../result.ts";
 import { createIdSource } from "../internal/id_source.ts";
+import { isThenable } from "../internal/thenable.ts";
 import type { Contract } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Runtime } from "../ports/runtime.ts";
@@ -118,13 +119,15 @@ export class Engine implements Mediator, Host {
         contract,
         host: this,
         hearers: those,
+        timeout: contract.timeout,
         runtime: this.runtime,
         done: this.#done,
       });
     }
     this.contracts = [...named.values()];
     for (const contract of Object.values(options.contracts ?? {}) as Contract[]) {
-      if (named.has(contract.type) || contract.kind === "event" || contract.kind === "reliable") continue;
+      if (named.get(contract.type)?.kind === contract.kind) continue;
+      if (contract.kind === "event" || contract.kind === "reliable") continue;
       const message = `Cannot create the mediator: "${contract.type}" has no handler; add handle(…) for it`;
       throw new CatgaError(systemFault("NO_HANDLER", message));
     }
@@ -156,7 +159,9 @@ export class Engine implements Mediator, Host {
 
   publish(event: Publishable, options?: SendOptions): Promise<Result<void>> {
     const audience = options === undefined ? this.#audiences.get(event.type) : undefined;
-    if (audience === undefined) return this.tell(event, Origin.of(this, options));
+    if (audience === undefined || audience.timeout !== undefined) {
+      return this.tell(event, Origin.of(this, options));
+    }
     return fanOut(audience, new MessageContext(audience, event.body, undefined));
   }
 
@@ -171,6 +176,8 @@ export class Engine implements Mediator, Host {
   dispatch(message: Message, origin: Origin | undefined): Promise<Result<unknown, Fault>> {
     const answerer = this.#answerers.get(message.type);
     if (answerer === undefined) return Promise.resolve(this.#missing(message));
+    const gone = origin?.parent?.cancelled;
+    if (gone !== undefined) return Promise.resolve(failure(gone));
     const context = MessageContext.from(answerer, message.body, origin);
     if (answerer.timeout === undefined && (origin === undefined || !origin.bounded)) {
       return answerer.step(context);
@@ -181,7 +188,13 @@ export class Engine implements Mediator, Host {
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
     const audience = this.#audiences.get(message.type);
     if (audience === undefined) return this.#closed ? Promise.resolve(this.#missing(message)) : this.#done;
-    return fanOut(audience, MessageContext.from(audience, message.body, origin));
+    const context = MessageContext.from(audience, message.body, origin);
+    if (audience.timeout === undefined && (origin === undefined || !origin.bounded)) {
+      return fanOut(audience, context);
+    }
+    const step = (): Promise<Result<void>> => fanOut(audience, context);
+    const told = supervise(step, context, this.#deadline(audience, origin), this.runtime.clock);
+    return told.then((result) => audience.contract.kind === "event" ? this.#done : result as Result<void>);
   }
 
   flow(message: Message, origin: Origin | undefined): AsyncIterable<unknown> {
@@ -216,13 +229,14 @@ export class Engine implements Mediator, Host {
   #start(message: Message): unknown {
     const answerer = this.#answerers.get(message.type)!;
     try {
-      return answerer.bare!(message.body, new MessageContext(answerer, message.body, undefined));
+      const answer = answerer.bare!(message.body, new MessageContext(answerer, message.body, undefined));
+      return answer instanceof Promise || !isThenable(answer) ? answer : Promise.resolve(answer);
     } catch (thrown) {
       return answerer.failed(thrown);
     }
   }
 
-  #deadline(answerer: Answerer, origin: Origin | undefined): number {
+  #deadline(answerer: { readonly timeout: number | undefined }, origin: Origin | undefined): number {
     const own = answerer.timeout === undefined ? Infinity : this.now() + answerer.timeout;
     return Math.min(own, origin?.deadline ?? Infinity);
   }

@@ -10,6 +10,7 @@ import {
   unwrap,
 } from "../result.ts";
 import { isTrusted } from "../schema.ts";
+import { isThenable } from "../internal/thenable.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import { type Behavior, compose } from "./behavior.ts";
 import type { MessageContext } from "./context.ts";
@@ -32,7 +33,22 @@ export function pipelineOf(
   const failed = failureOf(registration, runtime);
   const broke = (thrown: unknown) => Promise.resolve(failed(thrown));
   const inner = checkInput(handlerStep(registration, runtime), contract, broke);
-  return compose(inner, [...behaviors, ...registration.behaviors], contract, runtime, failed);
+  const layers = [...behaviors, ...registration.behaviors];
+  return layers.length === 0 ? inner : compose(endable(inner), layers, contract, runtime, failed);
+}
+
+/** Ends for the behaviors around it when the message is cancelled, though the handler may go on. */
+function endable(step: Step): Step {
+  return (context) => {
+    const message = context as MessageContext;
+    if (message.late?.watched !== true) return step(context);
+    return new Promise((resolve) => {
+      message.whenCancelled((fault) => resolve(failure(fault)));
+      const handling = step(context);
+      message.later().handling = handling;
+      handling.then(resolve);
+    });
+  };
 }
 
 /** One handler of an event. What it answers matters only if it is a promise. */
@@ -51,15 +67,14 @@ function handlerStep(registration: Registration, runtime: Runtime): Step {
   const { handler } = registration;
   const failed = failureOf(registration, runtime);
   return (context) => {
-    let answer: unknown;
     try {
-      answer = handler(context.body, context);
+      const answer = handler(context.body, context);
+      if (answer instanceof Promise) return answer.then(settled, failed);
+      if (isThenable(answer)) return Promise.resolve(answer).then(settled, failed);
+      return Promise.resolve(settled(answer));
     } catch (thrown) {
       return Promise.resolve(failed(thrown));
     }
-    if (answer instanceof Promise) return answer.then(settled, failed);
-    if (isThenable(answer)) return Promise.resolve(answer).then(settled, failed);
-    return Promise.resolve(settled(answer));
   };
 }
 
@@ -109,9 +124,4 @@ function outward(fault: Fault): Fault {
     fault,
   );
   return { ...inner, retryable: fault.retryable };
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as PromiseLike<unknown>).then === "function";
 }

@@ -1,5 +1,6 @@
 import { failure, type Fault, type Result, systemFault } from "../result.ts";
 import { type Checked, type Issue, isTrusted } from "../schema.ts";
+import { isThenable } from "../internal/thenable.ts";
 import type { Contract } from "../message/contract.ts";
 import type { MessageContext } from "./context.ts";
 import type { Step } from "./types.ts";
@@ -24,19 +25,23 @@ export function checkInput(
     const message = context as MessageContext;
     const late = message.later();
     if (late.checked) return next(context);
+    // Whatever a schema does against the rules must not be thrown at the caller.
     const proceed = (checked: Checked<unknown>): Promise<Result<unknown, Fault>> => {
-      if (checked.issues !== undefined) return Promise.resolve(failure(unfit(contract, checked.issues)));
-      message.body = checked.value;
+      try {
+        if (checked.issues !== undefined) return Promise.resolve(failure(unfit(contract, checked.issues)));
+        message.body = checked.value;
+      } catch (thrown) {
+        return broke(thrown);
+      }
       late.checked = true;
       return next(context);
     };
-    let checked: Checked<unknown> | Promise<Checked<unknown>>;
     try {
-      checked = schema.validate(message.body);
+      const checked = schema.validate(message.body);
+      return isThenable(checked) ? Promise.resolve(checked).then(proceed, broke) : proceed(checked);
     } catch (thrown) {
       return broke(thrown);
     }
-    return checked instanceof Promise ? checked.then(proceed, broke) : proceed(checked);
   };
 }
 

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { command, createMediator, fail, handle, type, unwrap } from "@catga/catga";
+import {
+  type BatchOptions,
+  command,
+  createMediator,
+  event,
+  fail,
+  handle,
+  on,
+  type,
+  unwrap,
+} from "@catga/catga";
 import { log, validate } from "@catga/catga/behaviors";
 import { systemRuntime } from "@catga/catga/ports";
 
@@ -93,7 +103,87 @@ describe("sendAll", () => {
     expect(most).toBe(1024);
   });
 
-  test("refuses a concurrency of nothing", () => {
-    expect(() => bare.sendAll([Do({ n: 1, how: "value" })], { concurrency: 0 })).toThrow(RangeError);
+  test("of nothing is nothing, at once", async () => {
+    expect(await bare.sendAll([])).toEqual([]);
+    expect(await layered.sendAll([], { concurrency: 1 })).toEqual([]);
+  });
+
+  test("the same message twice is two calls", async () => {
+    const message = Do({ n: 1, how: "later" });
+    expect((await bare.sendAll([message, message])).map((result) => unwrap(result))).toEqual([1, 1]);
+  });
+});
+
+/** What batches of both verbs share: `act` is called for each, and at most so many at once. */
+const Work = command("work", { input: type<number>(), output: type<number>() });
+const Heard = event("heard", { data: type<number>() });
+function working(act: (n: number) => Promise<void>) {
+  const app = createMediator({
+    runtime,
+    handlers: [
+      handle(Work, async (n) => {
+        await act(n);
+        return n;
+      }),
+      on(Heard, act),
+    ],
+  });
+  return {
+    sendAll: (all: readonly number[], options?: BatchOptions) =>
+      app.sendAll(all.map((n) => Work(n)), options),
+    publishAll: (all: readonly number[], options?: BatchOptions) =>
+      app.publishAll(all.map((n) => Heard(n)), options),
+  };
+}
+
+describe.each(["sendAll", "publishAll"] as const)("%s", (verb) => {
+  test("starts each once, in order, at most so many at once, and all of them at once if it may", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.nat(4), { maxLength: 40 }),
+        fc.oneof(fc.integer({ min: 1, max: 45 }), fc.constant(2.5), fc.constant(Infinity)),
+        async (turns, concurrency) => {
+          const started: number[] = [];
+          let running = 0;
+          let most = 0;
+          const { [verb]: batch } = working(async (n) => {
+            started.push(n);
+            most = Math.max(most, ++running);
+            for (let turn = 0; turn <= turns[n]!; turn++) await Promise.resolve();
+            running--;
+          });
+          const results = await batch(turns.map((_, n) => n), { concurrency });
+          expect(started).toEqual(turns.map((_, n) => n));
+          expect(most).toBeLessThanOrEqual(concurrency);
+          if (concurrency >= turns.length) expect(most).toBe(turns.length);
+          expect(results.every((result) => result.ok)).toBe(true);
+          if (verb === "sendAll") expect(results.map((result) => result.ok && result.value)).toEqual(started);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test("goes on with the next as soon as one is done", async () => {
+    const started: number[] = [];
+    const { [verb]: batch } = working((n) => {
+      started.push(n);
+      return n === 0 ? new Promise<void>((resolve) => setTimeout(resolve, 20)) : Promise.resolve();
+    });
+    const done = batch([0, 1, 2, 3], { concurrency: 2 });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(started).toEqual([0, 1, 2, 3]);
+    await done;
+  });
+
+  test.each([0, 0.5, -1, NaN, -Infinity])("with a concurrency of %d is a RangeError", (concurrency) => {
+    let started = 0;
+    const { [verb]: batch } = working(() => {
+      started++;
+      return Promise.resolve();
+    });
+    expect(() => batch([1], { concurrency })).toThrow(RangeError);
+    expect(() => batch([], { concurrency })).toThrow(String(concurrency));
+    expect(started).toBe(0);
   });
 });

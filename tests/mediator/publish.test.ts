@@ -1,8 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import process from "node:process";
 import * as v from "valibot";
-import { createMediator, event, type LogEntry, on, reliableEvent, type } from "@catga/catga";
+import {
+  CatgaError,
+  createMediator,
+  event,
+  type LogEntry,
+  on,
+  reliableEvent,
+  systemFault,
+  type,
+} from "@catga/catga";
+import { retry } from "@catga/catga/behaviors";
 import { systemRuntime } from "@catga/catga/ports";
+import { fakeRuntime } from "../behaviors/fake_runtime.ts";
 
 const Told = event("told", { data: type<{ readonly n: number }>() });
 const Kept = reliableEvent("kept", { data: type<{ readonly n: number }>() });
@@ -105,6 +116,51 @@ describe("publish", () => {
     const results = await app.publishAll([1, 2, 3].map((n) => Told({ n })), { concurrency: 1 });
     expect(heard).toEqual([1, 2, 3]);
     expect(results.map((result) => result.ok)).toEqual([true, true, true]);
+  });
+
+  test("a behavior that tries again runs the failed handler alone", async () => {
+    const Again = reliableEvent("again", { data: type<void>(), idempotent: true });
+    const runs = { fails: 0, heals: 0, fine: 0 };
+    const runtime = fakeRuntime();
+    const broken = () => new CatgaError(systemFault("TRANSPORT", "the line broke"));
+    const app = createMediator({
+      runtime,
+      behaviors: [retry()],
+      handlers: [
+        on(Again, () => {
+          runs.fails++;
+          throw broken();
+        }, { name: "fails" }),
+        on(Again, async () => {
+          await null;
+          if (++runs.heals < 2) throw broken();
+        }),
+        on(Again, () => void runs.fine++),
+      ],
+    });
+    const told = app.publish(Again());
+    await runtime.advance(10_000);
+    expect(await told).toMatchObject({
+      ok: false,
+      error: { data: { failures: [{ handler: "fails", code: "TRANSPORT", message: "the line broke" }] } },
+    });
+    expect(runs).toEqual({ fails: 3, heals: 2, fine: 1 });
+  });
+
+  test("what a handler answers means nothing, unless it says that it failed by throwing", async () => {
+    const { app, log } = hearing(() => 5, () => ({ ok: false }), () => Promise.resolve("x"), () => null);
+    expect(await app.publish(Kept({ n: 1 }))).toMatchObject({ ok: true, value: undefined });
+    expect(log).toEqual([]);
+  });
+
+  test("each handler gets the fault of its own, also from calls of its own", async () => {
+    const fails = ["NO_HANDLER", "TIMEOUT", "CONFLICT"] as const;
+    const { app } = hearing(
+      ...fails.map((code) => () => Promise.reject(new CatgaError(systemFault(code, code)))),
+    );
+    const result = await app.publish(Kept({ n: 1 }));
+    const { failures } = (result as { error: { data: { failures: { code: string }[] } } }).error.data;
+    expect(failures.map((failure) => failure.code).sort()).toEqual([...fails].sort());
   });
 
   test("that nobody waits for leaves no rejection unhandled", async () => {

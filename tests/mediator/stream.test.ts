@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import * as v from "valibot";
-import { createMediator, handle, type LogEntry, stream, type } from "@catga/catga";
+import { CatgaError, createMediator, fail, handle, type LogEntry, stream, type } from "@catga/catga";
 import { systemRuntime } from "@catga/catga/ports";
 
 const Count = stream("count", { input: v.number(), output: type<number>() });
@@ -85,5 +85,97 @@ describe("stream", () => {
     expect(await read(1, { timeout: 10 })).toEqual([1, "TIMEOUT"]);
     expect(aborted).toContain("CANCELLED");
     expect(aborted).toContain("TIMEOUT");
+  });
+
+  test("gives a value only when one is asked for, and each reader a stream of its own", async () => {
+    let made = 0;
+    const { app } = counting(async function* (n) {
+      for (let at = 0; at < n; at++) {
+        made++;
+        yield at;
+      }
+    });
+    const one = app.stream(Count(5))[Symbol.asyncIterator]();
+    const other = app.stream(Count(5))[Symbol.asyncIterator]();
+    expect([(await one.next()).value, (await one.next()).value, (await other.next()).value]).toEqual([
+      0,
+      1,
+      0,
+    ]);
+    expect(made).toBe(3);
+    await one.return?.();
+    await other.return?.();
+    expect(await one.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test("a reader that throws ends the handler too, and gets its own error", async () => {
+    let ended = 0;
+    const { app, log } = counting(async function* () {
+      try {
+        for (let at = 0;; at++) yield at;
+      } finally {
+        ended++;
+      }
+    });
+    const read = async (): Promise<void> => {
+      for await (const _ of app.stream(Count(1))) throw new RangeError("the reader's");
+    };
+    expect(await read().catch((thrown: unknown) => `${thrown}`)).toBe("RangeError: the reader's");
+    expect([ended, log]).toEqual([1, []]);
+  });
+
+  test("may fail before it begins, with a result or a throw", async () => {
+    const { read, log } = counting((n) => {
+      if (n === 0) return fail("NO", 1);
+      throw new CatgaError(fail("NO", 1).error);
+    });
+    expect([await read(0), await read(1), log]).toEqual([["NO"], ["NO"], []]);
+  });
+
+  test.each([
+    ["nothing", undefined],
+    ["null", null],
+    ["a number", 5],
+    ["a list", [1, 2]],
+    ["a promise of a list", Promise.resolve([1, 2])],
+  ])("of %s is INTERNAL, logged", async (_what, answer) => {
+    const { read, log } = counting(() => answer);
+    expect(await read(1)).toEqual(["INTERNAL"]);
+    expect(log.map((entry) => entry.event)).toEqual(["handler.failed"]);
+  });
+
+  test("an iterable that comes later, or starts at once, will do", async () => {
+    const { read } = counting((n) => {
+      const values = (async function* () {
+        yield n;
+      })();
+      return n === 1 ? Promise.resolve(values) : values;
+    });
+    expect([await read(1), await read(2)]).toEqual([[1], [2]]);
+  });
+
+  test("values that are undefined, or look like the end, come through", async () => {
+    const values = [undefined, null, { done: true }, false];
+    const { read } = counting(async function* () {
+      yield* values;
+    });
+    expect(await read(1)).toEqual(values);
+  });
+
+  test("has one handler: a second is a CONFLICT, none is NO_HANDLER", async () => {
+    const one = handle(Count, async function* () {});
+    expect(() => createMediator({ handlers: [one, one] })).toThrow('"count"');
+    const read = createMediator({ handlers: [] }).stream(Count(1))[Symbol.asyncIterator]().next();
+    expect(await read.catch((thrown: CatgaError) => thrown.code)).toBe("NO_HANDLER");
+  });
+
+  test("a thousand values keep their order, whatever takes time", async () => {
+    const { read } = counting(async function* (n) {
+      for (let at = 0; at < n; at++) {
+        if (at % 7 === 0) await Promise.resolve();
+        yield at;
+      }
+    });
+    expect(await read(1000)).toEqual(Array.from({ length: 1000 }, (_, at) => at));
   });
 });

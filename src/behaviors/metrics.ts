@@ -9,7 +9,7 @@ export interface Measure {
   readonly kind: Kind;
   /** `ok`, or the code it failed with. */
   readonly outcome: string;
-  /** How long handling took. */
+  /** How long handling took, in ms. */
   readonly ms: number;
 }
 

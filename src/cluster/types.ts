@@ -68,7 +68,10 @@ export interface ClusterOptions {
   readonly router?: Router;
   /** `fast` 200 ms / 1 s, `default` 1 s / 5 s, `relaxed` 10 s / 30 s, or explicit numbers. @default "default" */
   readonly timing?: "fast" | "default" | "relaxed" | Timing;
-  /** Layers around the sending of commands and queries, the first one outermost; the mediator's are around the handling. */
+  /**
+   * Layers around the sending of commands and queries, not of events and streams, the first one outermost;
+   * the mediator's are around the handling.
+   */
   readonly behaviors?: readonly Behavior[];
   /** How long a call to another node may take, in ms, when neither it nor its contract says. @default 30000 */
   readonly callTimeout?: number;

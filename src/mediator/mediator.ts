@@ -1,5 +1,4 @@
 import {
-  CatgaError,
   type Failure,
   failure,
   type Fault,
@@ -21,6 +20,7 @@ import { type Audience, fanOut, type Hearer } from "./fan_out.ts";
 import { broken, flow } from "./flow.ts";
 import { flatten, type Module, type Registration } from "./handle.ts";
 import { failureOf, hearerOf, isBare, pipelineOf, settled } from "./pipeline.ts";
+import { refuseConflict, refuseMissing } from "./refuse.ts";
 import { supervise } from "./supervise.ts";
 import type { BatchOptions, Dispatcher, Results, SendOptions, Step } from "./types.ts";
 
@@ -125,12 +125,7 @@ export class Engine implements Mediator, Host {
       });
     }
     this.contracts = [...named.values()];
-    for (const contract of Object.values(options.contracts ?? {}) as Contract[]) {
-      if (named.get(contract.type)?.kind === contract.kind) continue;
-      if (contract.kind === "event" || contract.kind === "reliable") continue;
-      const message = `Cannot create the mediator: "${contract.type}" has no handler; add handle(…) for it`;
-      throw new CatgaError(systemFault("NO_HANDLER", message));
-    }
+    refuseMissing(named, Object.values(options.contracts ?? {}));
   }
 
   send<M extends Answerable>(
@@ -250,15 +245,4 @@ export class Engine implements Mediator, Host {
       );
     return failure(fault);
   }
-}
-
-function refuseConflict(named: ReadonlyMap<string, Contract>, contract: Contract): void {
-  const other = named.get(contract.type);
-  if (other === undefined) return;
-  const several = contract.kind === "event" || contract.kind === "reliable";
-  if (several && other.kind === contract.kind) return;
-  const found = other.kind === contract.kind
-    ? "it already has a handler"
-    : `that name stands for a ${other.kind} too`;
-  throw new CatgaError(systemFault("CONFLICT", `Cannot register "${contract.type}": ${found}`));
 }

@@ -106,12 +106,15 @@ export function ok<T>(value: T): Success<T> {
  * console.log(failure.error.data.left);
  * ```
  */
-export function fail<const Code extends string, Data = undefined>(
+export function fail<const Code extends string>(code: Code): Failure<Fault<Code, undefined>>;
+/** Makes a failure that has data. */
+export function fail<const Code extends string, Data>(
   code: Code,
-  data?: Data,
+  data: Data,
   message?: string,
-): Failure<Fault<Code, Data>> {
-  return new Failed({ code, message: message ?? code, data: data as Data, retryable: false });
+): Failure<Fault<Code, Data>>;
+export function fail(code: string, data?: unknown, message?: string): Failure {
+  return new Failed({ code, message: message ?? code, data, retryable: false });
 }
 
 /** Wraps a fault as a failure. */

@@ -6,7 +6,7 @@ import type { Context } from "../mediator/types.ts";
 
 /** What {@linkcode bulkhead} takes. */
 export interface BulkheadOptions {
-  /** How many messages of one contract may be handled at once. */
+  /** How many messages of one contract may be handled at once, 1 or more. */
   readonly concurrency: number;
   /** How many more may wait. @default 0 */
   readonly queue?: number;
@@ -14,8 +14,8 @@ export interface BulkheadOptions {
 
 /**
  * Keeps one contract from taking everything: so many at once, so many waiting, and `OVERLOADED` at once for the
- * rest. A message whose caller gave up while it waited is not started. Takes no part when `concurrency` is
- * `Infinity`.
+ * rest. A message whose caller gave up while it waited is not started and leaves its place; a handler that goes on
+ * after its caller has gone keeps its own. Takes no part when `concurrency` is `Infinity`.
  */
 export function bulkhead(options: BulkheadOptions): Behavior {
   const { concurrency, queue = 0 } = options;
@@ -61,12 +61,13 @@ export function bulkhead(options: BulkheadOptions): Behavior {
       const call = context as MessageContext;
       return new Promise((resolve) => {
         const go = (): void => {
+          stop();
           const late = clock.mono() >= call.deadline ? timeoutFault(contract.type) : call.cancelled;
           if (late === undefined) return void start(context).then(resolve);
           resolve(failure(late));
         };
         waiting.add(go);
-        call.whenCancelled((fault) => {
+        const stop = call.whenCancelled((fault) => {
           if (waiting.delete(go)) resolve(failure(fault));
         });
       });

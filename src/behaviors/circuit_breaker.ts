@@ -3,7 +3,7 @@ import { type Behavior, calm } from "../mediator/behavior.ts";
 
 /** What {@linkcode circuitBreaker} takes. */
 export interface CircuitBreakerOptions {
-  /** How many failures in a row open the circuit. @default 5 */
+  /** How many failures in a row open the circuit, 1 or more; `Infinity` takes no part. @default 5 */
   readonly failures?: number;
   /** How long it stays open, in ms. @default 10000 */
   readonly reset?: number;
@@ -22,8 +22,9 @@ const NEUTRAL: ReadonlySet<string> = new Set(["VALIDATION", "CANCELLED"]);
 
 /**
  * Answers `UNAVAILABLE` at once, without starting the handler, while a contract fails again and again. After `reset`
- * ms one message is let through; its outcome closes the circuit or keeps it open. The contract's own failures,
- * refused bodies and cancelled calls do not count.
+ * ms one message is let through; its outcome closes the circuit or keeps it open. A message that is out of time
+ * counts when its deadline passes, also if its handler never settles. The contract's own failures, refused bodies
+ * and cancelled calls do not count.
  */
 export function circuitBreaker(options: CircuitBreakerOptions = {}): Behavior {
   const { failures = 5, reset = 10_000 } = options;

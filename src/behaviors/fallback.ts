@@ -6,7 +6,7 @@ import type { Awaitable, Context } from "../mediator/types.ts";
 
 /**
  * Answers with something else when a contract fails in a way that may heal (unreachable, overloaded, out of time).
- * The contract's own failures pass as they are. Takes no part for other contracts.
+ * The contract's own failures pass as they are; a throw of `answer` is `INTERNAL`. Takes no part for other contracts.
  *
  * @param answer makes the answer from what the call failed with and its body, which is as it was sent where
  *   something refused it before it was checked; `validate()` around this behavior checks it first

@@ -9,7 +9,10 @@ export interface LogOptions {
   readonly failure?: LogLevel | "off";
 }
 
-/** Writes one entry per handled message to the runtime's log: its name, id, outcome and how long it took in ms. */
+/**
+ * Writes one entry per handled message to the runtime's log: its name, id, outcome and how long it took in ms. One
+ * that is given up is written then, whatever its handler still does. What is in a message is never written.
+ */
 export function log(options: LogOptions = {}): Behavior {
   const { success = "info", failure = "warn" } = options;
   return (next, contract, runtime) => {

@@ -7,7 +7,7 @@ import type { Context } from "../mediator/types.ts";
 
 /** What {@linkcode retry} takes. */
 export interface RetryOptions {
-  /** How often a message is tried at most. @default 3 */
+  /** How often a message is tried at most, 1 or more. @default 3 */
   readonly attempts?: number;
   /** The longest wait before the second try, in ms; it doubles with each further one. @default 50 */
   readonly delay?: number;

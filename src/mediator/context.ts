@@ -133,17 +133,22 @@ export class MessageContext implements Context {
     late.watched = true;
     late.fault ??= fault;
     late.controller?.abort(new CatgaError(late.fault));
-    for (const run of late.ends?.splice(0) ?? []) run(late.fault);
+    for (const run of late.ends ?? []) run(late.fault);
+    late.ends = undefined;
   }
 
   /** The handler's own end, where the message was cancelled before it. */
   get stillHandled(): Promise<unknown> | undefined {
-    return this.late?.fault === undefined ? undefined : this.late.handling;
+    return this.cancelled === undefined ? undefined : this.late?.handling;
   }
 
-  /** Runs something when the message is cancelled. */
-  whenCancelled(run: (fault: Fault) => void): void {
-    (this.later().ends ??= []).push(run);
+  /** Runs something when the message is cancelled; answers a function that calls that off. */
+  whenCancelled(run: (fault: Fault) => void): () => void {
+    const parent = this.origin?.parent;
+    if (parent !== undefined && this.late?.watched !== true) return parent.whenCancelled(run);
+    const ends = this.later().ends ??= new Set();
+    ends.add(run);
+    return () => void ends.delete(run);
   }
 
   /** What the message was cancelled with, if it was. */
@@ -166,6 +171,10 @@ export class MessageContext implements Context {
   fork(): MessageContext {
     const twin = new MessageContext(this.served, this.body, this.origin);
     twin.later().id = this.id;
+    if (this.late?.watched === true) {
+      twin.watch(this.deadline);
+      this.whenCancelled((fault) => twin.cancel(fault));
+    }
     return twin;
   }
 
@@ -212,6 +221,6 @@ class Late {
   deadline: number = Infinity;
   watched: boolean = false;
   checked: boolean = false;
-  ends: ((fault: Fault) => void)[] | undefined;
+  ends: Set<(fault: Fault) => void> | undefined;
   handling: Promise<unknown> | undefined;
 }

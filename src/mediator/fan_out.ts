@@ -35,14 +35,12 @@ export function fanOut(audience: Audience, context: MessageContext): Promise<Res
   const { hearers } = audience;
   let answers: (Promise<unknown> | undefined)[] | undefined;
   for (let at = 0; at < hearers.length; at++) {
-    let answer: unknown;
+    let promise: Promise<unknown> | undefined;
     try {
-      answer = hearers[at]!.hear(context.body, context);
+      promise = promiseOf(hearers[at]!.hear(context.body, context));
     } catch (thrown) {
-      answer = Promise.reject(thrown);
+      promise = Promise.reject(thrown);
     }
-    if (answer === undefined) continue;
-    const promise = promiseOf(answer);
     if (promise === undefined) continue;
     if (hearers.length === 1) return alone(audience, promise);
     (answers ??= new Array(hearers.length))[at] = promise;
@@ -51,7 +49,7 @@ export function fanOut(audience: Audience, context: MessageContext): Promise<Res
 }
 
 function promiseOf(answer: unknown): Promise<unknown> | undefined {
-  if (answer instanceof Promise) return answer;
+  if (answer === undefined || answer instanceof Promise) return answer;
   return typeof (answer as PromiseLike<unknown> | null)?.then === "function"
     ? Promise.resolve(answer)
     : undefined;

@@ -32,6 +32,7 @@ export async function* flow(
   let ended = false;
   const next = (): Promise<IteratorResult<unknown>> => limited(Promise.resolve(iterator!.next()));
   try {
+    if (over !== undefined) throw new CatgaError(over);
     const opened = await limited(step(context));
     if (!opened.ok) throw new CatgaError(over = opened.error);
     const answers = opened.value as AsyncIterable<unknown> | null | undefined;

@@ -28,7 +28,8 @@ export interface Registration {
 export type Module = Registration | readonly Module[];
 
 /**
- * Says which function answers a command, query or stream.
+ * Says which function answers a command, query or stream. What it throws becomes `INTERNAL`, unless it throws a
+ * `CatgaError`.
  *
  * @example
  * ```ts
@@ -46,7 +47,7 @@ export function handle<C extends Contract<"command" | "query" | "stream">>(
   return register(contract, handler, options);
 }
 
-/** Says which function hears an event. An event may have any number of them. */
+/** Says which function hears an event. An event may have any number of them; one fails by throwing. */
 export function on<C extends Contract<"event" | "reliable">>(
   contract: C,
   handler: HandlerFor<C>,

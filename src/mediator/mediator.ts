@@ -36,7 +36,7 @@ export interface MediatorOptions {
   readonly runtime?: Runtime;
 }
 
-/** Answers messages in this process. */
+/** Answers messages in this process. Once disposed it answers `UNAVAILABLE`; what is under way goes on. */
 export interface Mediator extends Dispatcher, AsyncDisposable {
   /** The contracts that have a handler here. */
   readonly contracts: readonly Contract[];
@@ -48,7 +48,7 @@ export interface Mediator extends Dispatcher, AsyncDisposable {
  * Puts handlers and behaviors together. No I/O, no timer, nothing to wait for.
  *
  * Throws a `CatgaError`: `CONFLICT` if two handlers claim one command, query or stream, or one name stands for two
- * contracts; `NO_HANDLER` if one of `contracts` has none.
+ * kinds of message; `NO_HANDLER` if one of `contracts` has none.
  *
  * @example
  * ```ts

@@ -41,12 +41,15 @@ export function pipelineOf(
 function endable(step: Step): Step {
   return (context) => {
     const message = context as MessageContext;
-    if (message.late?.watched !== true) return step(context);
+    if (!message.cancellable) return step(context);
     return new Promise((resolve) => {
-      message.whenCancelled((fault) => resolve(failure(fault)));
+      const stop = message.whenCancelled((fault) => resolve(failure(fault)));
       const handling = step(context);
       message.later().handling = handling;
-      handling.then(resolve);
+      handling.then((result) => {
+        stop();
+        resolve(result);
+      });
     });
   };
 }

@@ -6,15 +6,18 @@ import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../
 export interface SendOptions {
   /** Gives the call up; the caller gets `CANCELLED`, the handler sees its own signal abort. */
   readonly signal?: AbortSignal | undefined;
-  /** The longest the call may take, in ms; then the caller gets `TIMEOUT`. */
+  /**
+   * The longest the call may take, in ms; then the caller gets `TIMEOUT` and the handler sees its signal abort.
+   * 0, less and `NaN` leave no time: no handler is started.
+   */
   readonly timeout?: number | undefined;
-  /** Travels with the message and everything sent because of it. */
+  /** Travels with the message and everything sent because of it; of two with one name the later holds. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** What bounds a batch. */
+/** What bounds a batch. `signal` ends all of it; `timeout` is for each call, from when that is started. */
 export interface BatchOptions extends SendOptions {
-  /** How many calls may be under way at once. @default 1024 */
+  /** How many calls may be under way at once, 1 or more. @default 1024 */
   readonly concurrency?: number | undefined;
 }
 
@@ -30,17 +33,24 @@ export interface Dispatcher {
     message: M,
     options?: SendOptions,
   ): Promise<Result<OutputOf<M>, FaultOf<M>>>;
-  /** Sends many, at most `concurrency` at once; each gets a result of its own, in order. Never rejects. */
+  /**
+   * Sends many, at most `concurrency` at once; each gets a result of its own, in order. Never rejects; throws a
+   * `RangeError` for a concurrency below 1.
+   */
   sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>>;
   /**
    * Tells every handler of an event, all at once; one that fails stops no other. Settles when the handlers of this
-   * process have. Of an `event` it is always a success (failures are logged and counted), of a `reliableEvent` a
-   * failure with `data.failures` when a handler failed. Never rejects, so it need not be awaited.
+   * process have, or a limit ends the wait. Of an `event` it is a success then, whatever its handlers did (failures
+   * are logged); of a `reliableEvent` a failure: `INTERNAL` with `data.failures` when handlers failed, `TIMEOUT` or
+   * `CANCELLED` at a limit. Never rejects, so it need not be awaited.
    */
   publish(event: Publishable, options?: SendOptions): Promise<Result<void>>;
-  /** Publishes many, at most `concurrency` at once. Never rejects. */
+  /** Publishes many, at most `concurrency` at once. Never rejects; throws a `RangeError` for a concurrency below 1. */
   publishAll(events: readonly Publishable[], options?: BatchOptions): Promise<Result<void>[]>;
-  /** Asks for many answers. Iterating throws a `CatgaError` where a call would have answered a failure. */
+  /**
+   * Asks for many answers, to be read once. The handler starts when the first one is asked for; leaving the loop ends
+   * it. Iterating throws a `CatgaError` where a call would have answered a failure.
+   */
   stream<M extends Streamable>(message: M, options?: SendOptions): AsyncIterable<OutputOf<M>>;
 }
 
@@ -56,7 +66,7 @@ export interface Context extends Dispatcher {
   readonly correlationId: string;
   /** The id of the message that this one was sent because of. */
   readonly causationId: string | undefined;
-  /** Aborts when the caller gave up or the deadline passed. */
+  /** Aborts with a `CatgaError` when the caller gave up, left the stream or the deadline passed. */
   readonly signal: AbortSignal;
   /** When the caller stops waiting, by the runtime's `clock.mono()`, in ms; `Infinity` when it does not. */
   readonly deadline: number;

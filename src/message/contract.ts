@@ -10,7 +10,7 @@ export type Args<T> = undefined extends T ? [body?: T] : [body: T];
 export interface Policy<In> {
   /** Messages with one key go to one node, where the router looks at it. */
   readonly key?: ((body: In) => string) | undefined;
-  /** The longest a call may take, in ms, from the caller's side. */
+  /** The longest a call may take, in ms above 0, from the caller's side; for a stream, all of it. */
   readonly timeout?: number | undefined;
   /** Sending it twice does no harm, so a call that may have started can run again elsewhere. Queries always are. */
   readonly idempotent?: boolean | undefined;
@@ -87,7 +87,8 @@ export interface EventSpec<In, P> extends Policy<In> {
 }
 
 /**
- * Defines a command: exactly one handler changes something and answers.
+ * Defines a command: exactly one handler changes something and answers. Like the others it throws a `RangeError` for
+ * a name that is not a letter and up to 127 of letters, digits and `_ . : -`, and for a timeout that is not above 0.
  *
  * @example
  * ```ts

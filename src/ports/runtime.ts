@@ -24,7 +24,7 @@ export interface Clock {
   mono(): number;
   /** Milliseconds since 1970. For people and other machines; may jump. */
   wall(): number;
-  /** Runs a function once after some ms; answers a function that calls it off. */
+  /** Runs a function once after some ms, however many, and never early; answers a function that calls it off. */
   timer(ms: number, run: () => void): () => void;
 }
 

@@ -124,6 +124,18 @@ describe("stream", () => {
     expect([ended, log]).toEqual([1, []]);
   });
 
+  test("given up between two reads gives no further value, though one is there", async () => {
+    const { app } = counting(async function* () {
+      for (let at = 0;; at++) yield at;
+    });
+    const caller = new AbortController();
+    const reader = app.stream(Count(1), { signal: caller.signal })[Symbol.asyncIterator]();
+    expect(await reader.next()).toEqual({ done: false, value: 0 });
+    caller.abort();
+    expect(await reader.next().catch((thrown: CatgaError) => thrown.code)).toBe("CANCELLED");
+    expect(await reader.next()).toEqual({ done: true, value: undefined });
+  });
+
   test("may fail before it begins, with a result or a throw", async () => {
     const { read, log } = counting((n) => {
       if (n === 0) return fail("NO", 1);

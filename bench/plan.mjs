@@ -135,13 +135,17 @@ export const rows = {
   startup: {
     title: "Start and idle memory",
     kind: "startup",
-    candidates: ["catga", "hono"],
+    candidates: ["catga", "catga, from source", "hono"],
+    onlyOn: { "catga, from source": ["deno"] },
     compare: [
       { ours: "catga", other: "hono", want: 1.1, of: "ms" },
+      { ours: "catga, from source", other: "hono", of: "ms" },
       { ours: "catga", other: "hono", wantMore: 3, of: "mb" },
+      { ours: "catga, from source", other: "hono", wantMore: 3, of: "mb" },
     ],
     notes: [
-      "catga: mediator, cluster node and HTTP backend without Hono. hono: a bare Hono server.",
+      "catga: mediator, cluster node and HTTP backend without Hono, from the npm package. hono: a bare Hono server.",
+      "From source: file by file, as JSR gives it to Deno.",
       "Start: from spawn to the first HTTP answer. Memory: resident, after idling.",
     ],
   },

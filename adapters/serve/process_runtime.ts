@@ -1,5 +1,5 @@
 import { sendOnce } from "../../src/internal/send_once.ts";
-import type { FetchInit, FetchReply, Runtime } from "../../src/ports/runtime.ts";
+import type { FetchInit, FetchReply, Runtime, Signer } from "../../src/ports/runtime.ts";
 import { systemRuntime, type SystemRuntimeOptions } from "../../src/ports/system_runtime.ts";
 import { nodeClient } from "./node_client.ts";
 import { syncSigner } from "./sync_signer.ts";
@@ -16,8 +16,17 @@ export function processRuntime(options: SystemRuntimeOptions = {}): Runtime {
   const system = systemRuntime(options);
   return {
     ...system,
-    crypto: syncSigner() ?? system.crypto,
+    crypto: onFirstUse(() => syncSigner() ?? system.crypto),
     fetch: options.fetch ?? clientHere(system.fetch),
+  };
+}
+
+/** Loading `node:crypto` takes longer than starting a node, which may never sign anything. */
+function onFirstUse(make: () => Signer): Signer {
+  let signer: Signer | undefined;
+  return {
+    hmac: (key, text) => (signer ??= make()).hmac(key, text),
+    hash: (body) => (signer ??= make()).hash(body),
   };
 }
 

@@ -9,13 +9,16 @@ export const bench = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 const flags = {
   bun: [],
-  deno: ["run", "--allow-all", "--no-check", "--quiet", "--config", join(bench, "..", "deno.json")],
+  deno: ["run", "--allow-all", "--no-check", "--quiet"],
   node: ["--disable-warning=ExperimentalWarning"],
 };
 
-/** Starts a script and waits for its READY. `runtime` is `{ name, path }`. */
-export async function start(runtime, args) {
-  const child = launch(runtime, args);
+/**
+ * Starts a script and waits for its READY. `runtime` is `{ name, path }`; Deno takes the library from its source,
+ * or with `config: "deno.json"` as npm has it.
+ */
+export async function start(runtime, args, { config } = {}) {
+  const child = launch(runtime, args, [], config);
   child.text = "";
   await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not ready after 20 s: ${args.join(" ")}`)), 20_000);
@@ -71,8 +74,9 @@ function free(port) {
   });
 }
 
-function launch(runtime, args, nodeFlags = []) {
-  const all = [...flags[runtime.name], ...(runtime.name === "node" ? nodeFlags : []), ...args];
+function launch(runtime, args, nodeFlags = [], config = "../deno.json") {
+  const more = { bun: [], deno: ["--config", join(bench, config)], node: nodeFlags }[runtime.name];
+  const all = [...flags[runtime.name], ...more, ...args];
   const child = spawn(runtime.path, all, { cwd: bench, stdio: ["ignore", "pipe", "pipe"] });
   child.errors = "";
   child.stderr.on("data", (data) => (child.errors += data));

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { ensureInstalled, ensureNode24, root, runtimes, tool } from "../../tools/install.mjs";
+import { ensureInstalled, ensureNode24, root, runtimes } from "../../tools/install.mjs";
 import { bench } from "./processes.mjs";
 
 const modules = join(bench, "node_modules");
@@ -19,7 +19,7 @@ export function prepare(names) {
     const { stdout } = spawnSync(path, ["--version"], { encoding: "utf8" });
     found.push({ name, path, version: /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "?" });
   }
-  if (found.some(({ name }) => name === "node")) buildForNode();
+  buildPackage();
   return found;
 }
 
@@ -49,22 +49,17 @@ function installPeers() {
 }
 
 // A build of its own: nobody who rebuilds dist/ meanwhile takes it away from a running measurement.
-function buildForNode() {
+function buildPackage() {
   const out = join(bench, ".out/package");
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const { name, exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   writeFileSync(join(out, "package.json"), JSON.stringify({ name, type: "module", exports }));
-  const [command, ...args] = tool(
-    "typescript/bin/tsc",
-    "-p",
-    "tsconfig.build.json",
-    "--outDir",
-    join(out, "dist"),
-  );
-  const { stdout } = spawnSync(command, args, { cwd: root, encoding: "utf8" });
+  const { stderr } = spawnSync(process.execPath, [join(root, "tools/build.mjs"), join(out, "dist")], {
+    encoding: "utf8",
+  });
   if (!existsSync(join(out, "dist/mod.js"))) {
-    throw new Error(`Could not build the library:\n${stdout}`);
+    throw new Error(`Could not build the library:\n${stderr}`);
   }
   const link = join(modules, name);
   mkdirSync(join(link, ".."), { recursive: true });

@@ -4,10 +4,14 @@ import { get } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { start, stop } from "../lib/processes.mjs";
 
+const SOURCE = ", from source";
+
 /** One sample: `{ ms, mb }`. */
 export async function sampleStartup(runtime, candidate, port, idle) {
   const begin = performance.now();
-  const child = await start(runtime, [`startup/${candidate}.mjs`, String(port)]);
+  const script = `startup/${candidate.replace(SOURCE, "")}.mjs`;
+  const config = candidate.endsWith(SOURCE) ? "../deno.json" : "deno.json";
+  const child = await start(runtime, [script, String(port)], { config });
   try {
     await firstAnswer(port);
     const ms = performance.now() - begin;

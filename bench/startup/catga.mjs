@@ -10,6 +10,7 @@ const app = createMediator({ handlers: [handle(GetTime, () => Date.now())] });
 const port = Number(process.argv[2]);
 const endpoint = `http://127.0.0.1:${port}`;
 const backend = http({ peers: [] });
-await serve(backend.fetch, { port });
+const home = (request) => new URL(request.url).pathname === "/";
+await serve((request) => home(request) ? Response.json({ status: "ok" }) : backend.fetch(request), { port });
 await joinCluster(app, { node: "n1", endpoint, backend });
 console.log("READY");

@@ -93,6 +93,12 @@ export class Sender implements Host, Caller {
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
     const timeout = contract?.timeout === undefined ? Infinity : this.now() + contract.timeout;
+    let key: string | undefined;
+    try {
+      key = contract?.key?.(message.body);
+    } catch (thrown) {
+      return broken(faultOf(thrown));
+    }
     return flowFrom({
       link: this.#link,
       attempts: this.attempts,
@@ -103,7 +109,7 @@ export class Sender implements Host, Caller {
       message: wireOf(message, own, own.id),
       deadline: Math.min(timeout, own.deadline),
       router: contract?.route ?? this.#options.router,
-      route: { type: message.type, key: contract?.key?.(message.body) },
+      route: { type: message.type, key },
       signals: signalsOf(origin),
     });
   }

@@ -48,7 +48,7 @@ export interface Mediator extends Dispatcher, AsyncDisposable {
  * Puts handlers and behaviors together. No I/O, no timer, nothing to wait for.
  *
  * Throws a `CatgaError`: `CONFLICT` if two handlers claim one command, query or stream, or one name stands for two
- * kinds of message; `NO_HANDLER` if one of `contracts` has none.
+ * contracts; `NO_HANDLER` if one of `contracts` has none.
  *
  * @example
  * ```ts

@@ -84,7 +84,7 @@ function handlerStep(registration: Registration, runtime: Runtime): Step {
 /** Makes a result of what a handler returned. */
 export function settled(value: unknown): Result<unknown, Fault> {
   if (!isResult(value)) return ok(value);
-  return value.ok ? value : failure(outward(value.error));
+  return value.ok ? value : failure(outward(value.error ?? faultOf(value.error)));
 }
 
 /** Makes a failure of what a handler threw, and tells the log, since the cause goes no further. */

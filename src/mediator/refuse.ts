@@ -6,10 +6,10 @@ export function refuseConflict(named: ReadonlyMap<string, Contract>, contract: C
   const other = named.get(contract.type);
   if (other === undefined) return;
   const several = contract.kind === "event" || contract.kind === "reliable";
-  if (several && other.kind === contract.kind) return;
-  const found = other.kind === contract.kind
+  if (several && other === contract) return;
+  const found = other === contract
     ? "it already has a handler"
-    : `that name stands for a ${other.kind} too`;
+    : `that name stands for another ${other.kind} too`;
   throw new CatgaError(systemFault("CONFLICT", `Cannot register "${contract.type}": ${found}`));
 }
 

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { command, createMediator, handle, on, query, reliableEvent, type, unwrap } from "@catga/catga";
+import {
+  command,
+  createMediator,
+  handle,
+  on,
+  query,
+  reliableEvent,
+  stream,
+  type,
+  unwrap,
+} from "@catga/catga";
 import { joinCluster, localFirst, roundRobin } from "@catga/catga/cluster";
 import { memory } from "@catga/catga/memory";
 import {
@@ -52,6 +62,20 @@ describe("routing", () => {
     await until(() => nodes[0]!.members().some((member) => member.id === "b" && member.status === "ready"));
     for (let n = 0; n < 3; n++) expect(unwrap(await nodes[0]!.send(ToLast()))).toBe("b");
     for (const node of nodes) await node.leave();
+  });
+
+  test("a key that throws fails the call or the stream, and nothing is thrown at once", async () => {
+    const key = (): string => {
+      throw new Error("no key");
+    };
+    const Keyed = query("keyed", { input: type<void>(), output: type<string>(), key });
+    const Each = stream("each", { input: type<void>(), output: type<string>(), key });
+    const app = createMediator({ handlers: [handle(Keyed, () => "x"), handle(Each, async function* () {})] });
+    const node = await joinCluster(app, { node: "a", endpoint: "memory:a", backend: memory() });
+    expect(await node.send(Keyed())).toMatchObject({ ok: false, error: { code: "INTERNAL" } });
+    const first = node.stream(Each())[Symbol.asyncIterator]().next();
+    expect(await first.catch((thrown: unknown) => thrown)).toMatchObject({ code: "INTERNAL" });
+    await node.leave();
   });
 
   test("a router is given the key of the message", async () => {

@@ -173,3 +173,30 @@ test("an event's handler whose answer cannot even be looked at is one failed han
   expect(await watch(Promise.resolve().then(() => app.publish(Kept()))).done).toBe("INTERNAL");
   expect(heard).toBe(1);
 });
+
+test("what a call was ended with first is what its handler's calls are refused with", async () => {
+  const Outer = query("outer", { input: type<void>(), output: type<string>() });
+  const Inner = query("inner", { input: type<void>(), output: type<string>() });
+  let refused: unknown;
+  const app = createMediator({
+    runtime: fakeRuntime(),
+    handlers: [
+      handle(Inner, () => "never"),
+      handle(Outer, async (_body, context) => {
+        await ended;
+        const result = await context.send(Inner());
+        return refused = result.ok ? "ok" : result.error.code;
+      }),
+    ],
+  });
+  let end!: () => void;
+  const ended = new Promise<void>((resolve) => end = resolve);
+  const origin = new Origin();
+  const answered = (app as Engine).dispatch(Outer(), origin);
+  for (const code of ["TIMEOUT", "CANCELLED"]) {
+    origin.context?.cancel({ code, message: code, data: undefined, retryable: false });
+  }
+  end();
+  await answered;
+  expect(refused).toBe("TIMEOUT");
+});

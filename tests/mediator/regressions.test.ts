@@ -4,6 +4,7 @@ import {
   command,
   createMediator,
   event,
+  failure,
   handle,
   type LogEntry,
   on,
@@ -242,4 +243,24 @@ test("a timeout that is no number does not mean for ever", async () => {
     return call.code;
   };
   expect(await send().catch((thrown: Error) => thrown.name)).not.toBe("pending");
+});
+
+test("a failure without a fault, of code without types, is INTERNAL in a send and in a batch", async () => {
+  const Ask = query("ask", { input: type<void>(), output: type<number>() });
+  const app = createMediator({
+    runtime: fakeRuntime(),
+    handlers: [handle(Ask, () => failure(undefined as never))],
+  });
+  expect(await watch(app.send(Ask())).done).toBe("INTERNAL");
+  const [result] = await app.sendAll([Ask()]);
+  expect(result).toMatchObject({ ok: false, error: { code: "INTERNAL" } });
+});
+
+test("two events of one name are a CONFLICT, one event with two handlers is none", () => {
+  const One = event("told", { data: type<string>() });
+  const Other = event("told", { data: odd(() => ({ issues: [] })) });
+  expect(() => createMediator({ handlers: [on(One, () => {}), on(Other, () => {})] })).toThrow(
+    'Cannot register "told": that name stands for another event too',
+  );
+  expect(createMediator({ handlers: [on(One, () => {}), on(One, () => {})] }).contracts).toEqual([One]);
 });

@@ -11,7 +11,7 @@ import {
   type Router,
   stream,
   type,
-} from "@catga/catga";
+} from "../../mod.ts";
 import { contractOf } from "../../src/message/contract.ts";
 import { isTrusted } from "../../src/schema.ts";
 

@@ -32,7 +32,10 @@ async function packInto(folder) {
   return join(to, readdirSync(to).find((name) => name.endsWith(".tgz")));
 }
 
-/** A project with the packed package, our tests and examples, and links to what they need of node_modules. */
+/**
+ * A project with the packed package, our tests and examples, and links to what they need of node_modules. The source
+ * is there for tests of what no entry exports; all others take the package by its name.
+ */
 export async function installPacked(folder) {
   const project = join(folder, "project");
   const archive = await pack(folder);
@@ -44,7 +47,7 @@ export async function installPacked(folder) {
       : [runtimes().bun, "add", "--ignore-scripts", archive],
     project,
   );
-  for (const name of ["tests", "examples"]) {
+  for (const name of ["tests", "examples", "src", "adapters", "mod.ts"]) {
     if (existsSync(join(root, name))) cpSync(join(root, name), join(project, name), { recursive: true });
   }
   const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));

@@ -60,9 +60,10 @@ export type FailureOf<F> = F extends Fault ? Failure<F> : never;
 const RESULT: unique symbol = Symbol.for("catga.result") as never;
 
 class Succeeded<T> implements Success<T> {
-  readonly ok = true as const;
-  readonly value: T;
+  declare readonly ok: true;
+  declare readonly value: T;
   constructor(value: T) {
+    this.ok = true;
     this.value = value;
   }
 }

@@ -65,7 +65,6 @@ export async function settleAll(
     );
     return Promise.all(outcomes);
   }
-  const results = new Array<Result<unknown, Fault>>(values.length);
-  for (let at = 0; at < values.length; at++) results[at] = settled(values[at]);
-  return results;
+  for (let at = 0; at < values.length; at++) values[at] = settled(values[at]);
+  return values as Result<unknown, Fault>[];
 }

@@ -62,10 +62,10 @@ const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** One message on its way through a handler. Everything that few handlers look at is made when it is looked at. */
 export class MessageContext implements Context {
-  readonly served: Served;
-  body: unknown;
-  readonly origin: Origin | undefined;
-  late: Late | undefined;
+  declare readonly served: Served;
+  declare body: unknown;
+  declare readonly origin: Origin | undefined;
+  declare late: Late | undefined;
 
   constructor(served: Served, body: unknown, origin: Origin | undefined) {
     this.served = served;

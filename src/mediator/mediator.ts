@@ -9,20 +9,21 @@ import {
 } from "../result.ts";
 import { createIdSource } from "../internal/id_source.ts";
 import { isThenable } from "../internal/thenable.ts";
-import type { Contract } from "../message/contract.ts";
+import type { Contract, Made } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import { systemRuntime } from "../ports/system_runtime.ts";
 import { CONCURRENCY, publishEach, sendEach, settleAll } from "./batch.ts";
 import type { Behavior } from "./behavior.ts";
-import { type Host, MessageContext, Origin, type Served } from "./context.ts";
-import { type Audience, fanOut, type Hearer } from "./fan_out.ts";
+import { type Answerer, Catalog } from "./catalog.ts";
+import { type Host, MessageContext, Origin } from "./context.ts";
+import { type Audience, fanOut } from "./fan_out.ts";
 import { broken, flow } from "./flow.ts";
-import { flatten, type Module, type Registration } from "./handle.ts";
-import { failureOf, hearerOf, isBare, pipelineOf, settled } from "./pipeline.ts";
-import { refuseConflict, refuseMissing } from "./refuse.ts";
+import { flatten, type Module } from "./handle.ts";
+import { settled } from "./pipeline.ts";
+import { refuseMissing } from "./refuse.ts";
 import { supervise } from "./supervise.ts";
-import type { BatchOptions, Dispatcher, Results, SendOptions, Step } from "./types.ts";
+import type { BatchOptions, Dispatcher, Results, SendOptions } from "./types.ts";
 
 /** What {@linkcode createMediator} takes. */
 export interface MediatorOptions {
@@ -63,101 +64,52 @@ export function createMediator(options: MediatorOptions): Mediator {
   return new Engine(options);
 }
 
-/** A command, query or stream with its composed pipeline. */
-interface Answerer extends Served {
-  readonly step: Step;
-  readonly timeout: number | undefined;
-  /** The handler itself, where nothing stands before it. */
-  readonly bare: Registration["handler"] | undefined;
-  readonly failed: (thrown: unknown) => Failure;
-}
-
 /** The mediator behind the interface; the cluster room knows it by this name. */
 export class Engine implements Mediator, Host {
   readonly contracts: readonly Contract[];
   readonly runtime: Runtime;
   readonly nextId: () => string;
-  readonly #answerers = new Map<string, Answerer>();
-  readonly #streams = new Map<string, Answerer>();
-  readonly #audiences = new Map<string, Audience>();
+  readonly #catalog: Catalog;
   readonly #done: Promise<Result<void>> = Promise.resolve(ok(undefined));
   #closed = false;
 
   constructor(options: MediatorOptions) {
     this.runtime = options.runtime ?? systemRuntime();
     this.nextId = createIdSource(() => this.runtime.random.u32());
-    const behaviors = options.behaviors ?? [];
-    const named = new Map<string, Contract>();
-    const hearers = new Map<string, Hearer[]>();
-    for (const registration of flatten(options.handlers)) {
-      const { contract } = registration;
-      refuseConflict(named, contract);
-      named.set(contract.type, contract);
-      if (contract.kind === "event" || contract.kind === "reliable") {
-        const hear = hearerOf(registration, behaviors, this.runtime);
-        hearers.set(contract.type, [...hearers.get(contract.type) ?? [], { registration, hear }]);
-      } else {
-        const step = pipelineOf(registration, behaviors, this.runtime);
-        const map = contract.kind === "stream" ? this.#streams : this.#answerers;
-        const { timeout } = contract;
-        const bare = timeout === undefined && isBare(registration, behaviors)
-          ? registration.handler
-          : undefined;
-        map.set(contract.type, {
-          contract,
-          host: this,
-          step,
-          timeout,
-          bare,
-          failed: failureOf(registration, this.runtime),
-        });
-      }
-    }
-    for (const [type, those] of hearers) {
-      const contract = named.get(type)!;
-      this.#audiences.set(type, {
-        contract,
-        host: this,
-        hearers: those,
-        timeout: contract.timeout,
-        runtime: this.runtime,
-        done: this.#done,
-      });
-    }
-    this.contracts = [...named.values()];
-    refuseMissing(named, Object.values(options.contracts ?? {}));
+    const { handlers, behaviors = [], contracts = {} } = options;
+    this.#catalog = new Catalog(flatten(handlers), behaviors, this.runtime, this, this.#done);
+    this.contracts = [...this.#catalog.contracts.values()];
+    refuseMissing(this.#catalog.contracts, Object.values(contracts));
   }
 
   send<M extends Answerable>(
     message: M,
     options?: SendOptions,
   ): Promise<Result<OutputOf<M>, FaultOf<M>>> {
-    // The short way of dispatch(), small enough for engines to inline.
-    const answerer = options === undefined ? this.#answerers.get(message.type) : undefined;
-    const result = answerer === undefined || answerer.timeout !== undefined
-      ? this.dispatch(message, Origin.of(this, options))
-      : answerer.step(new MessageContext(answerer, message.body, undefined));
+    const last = (message as Made)["~contract"]?.["~answerer"] as Answerer | undefined;
+    const result = options === undefined && last?.host === this
+      ? last.step(new MessageContext(last, message.body, undefined))
+      : this.dispatch(message, Origin.of(this, options));
     return result as Promise<Result<OutputOf<M>, FaultOf<M>>>;
   }
 
   sendAll<const M extends readonly Answerable[]>(messages: M, options?: BatchOptions): Promise<Results<M>> {
     const bare = options === undefined && messages.length <= CONCURRENCY &&
-      messages.every((message) => this.#answerers.get(message.type)?.bare !== undefined);
+      messages.every((message) => this.#catalog.answerer(message)?.bare !== undefined);
     if (!bare) {
       return sendEach((message) => this.dispatch(message, Origin.of(this, options)), messages, options);
     }
     const answers = new Array<unknown>(messages.length);
     for (let at = 0; at < answers.length; at++) answers[at] = this.#start(messages[at]!);
-    const failed = (at: number, thrown: unknown) => this.#answerers.get(messages[at]!.type)!.failed(thrown);
+    const failed = (at: number, thrown: unknown) => this.#catalog.answerer(messages[at]!)!.failed(thrown);
     return settleAll(answers, settled, failed) as Promise<unknown> as Promise<Results<M>>;
   }
 
   publish(event: Publishable, options?: SendOptions): Promise<Result<void>> {
-    const audience = options === undefined ? this.#audiences.get(event.type) : undefined;
-    if (audience === undefined || audience.timeout !== undefined) {
-      return this.tell(event, Origin.of(this, options));
-    }
-    return fanOut(audience, new MessageContext(audience, event.body, undefined));
+    const last = (event as Made)["~contract"]?.["~audience"] as Audience | undefined;
+    return options === undefined && last?.host === this
+      ? fanOut(last, new MessageContext(last, event.body, undefined))
+      : this.tell(event, Origin.of(this, options));
   }
 
   publishAll(events: readonly Publishable[], options?: BatchOptions): Promise<Result<void>[]> {
@@ -169,7 +121,7 @@ export class Engine implements Mediator, Host {
   }
 
   dispatch(message: Message, origin: Origin | undefined): Promise<Result<unknown, Fault>> {
-    const answerer = this.#answerers.get(message.type);
+    const answerer = this.#catalog.answerer(message);
     if (answerer === undefined) return Promise.resolve(this.#missing(message));
     const gone = origin?.parent?.cancelled;
     if (gone !== undefined) return Promise.resolve(failure(gone));
@@ -181,7 +133,7 @@ export class Engine implements Mediator, Host {
   }
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
-    const audience = this.#audiences.get(message.type);
+    const audience = this.#catalog.audience(message);
     if (audience === undefined) return this.#closed ? Promise.resolve(this.#missing(message)) : this.#done;
     const context = MessageContext.from(audience, message.body, origin);
     if (audience.timeout === undefined && (origin === undefined || !origin.bounded)) {
@@ -193,7 +145,7 @@ export class Engine implements Mediator, Host {
   }
 
   flow(message: Message, origin: Origin | undefined): AsyncIterable<unknown> {
-    const answerer = this.#streams.get(message.type);
+    const answerer = this.#catalog.streams.get(message.type);
     if (answerer === undefined) return broken(this.#missing(message).error);
     const context = MessageContext.from(answerer, message.body, origin);
     const faultFor = (thrown: unknown): Fault => answerer.failed(thrown).error;
@@ -206,23 +158,23 @@ export class Engine implements Mediator, Host {
 
   /** Whether this process answers commands or queries of that name. */
   answers(type: string): boolean {
-    return this.#answerers.has(type);
+    return this.#catalog.answers(type);
   }
 
   /** Whether this process answers streams of that name. */
   streams(type: string): boolean {
-    return this.#streams.has(type);
+    return this.#catalog.streams.has(type);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    for (const map of [this.#answerers, this.#streams, this.#audiences]) map.clear();
+    this.#catalog.clear();
     return Promise.resolve();
   }
 
   /** What a bare handler answers, as it is. */
   #start(message: Message): unknown {
-    const answerer = this.#answerers.get(message.type)!;
+    const answerer = this.#catalog.answerer(message)!;
     try {
       const answer = answerer.bare!(message.body, new MessageContext(answerer, message.body, undefined));
       return answer instanceof Promise || !isThenable(answer) ? answer : Promise.resolve(answer);

@@ -69,22 +69,32 @@ export function hearerOf(
 function handlerStep(registration: Registration, runtime: Runtime): Step {
   const { handler } = registration;
   const failed = failureOf(registration, runtime);
+  // In small functions, since engines inline no others.
+  const resulting = (answer: unknown): Promise<Result<unknown, Fault>> =>
+    answer instanceof Promise ? answer.then(settled, failed) : ended(answer, failed);
+  const broke = (thrown: unknown) => Promise.resolve(failed(thrown));
   return (context) => {
     try {
-      const answer = handler(context.body, context);
-      if (answer instanceof Promise) return answer.then(settled, failed);
-      if (isThenable(answer)) return Promise.resolve(answer).then(settled, failed);
-      return Promise.resolve(settled(answer));
+      return resulting(handler(context.body, context));
     } catch (thrown) {
-      return Promise.resolve(failed(thrown));
+      return broke(thrown);
     }
   };
 }
 
+function ended(answer: unknown, failed: (thrown: unknown) => Failure): Promise<Result<unknown, Fault>> {
+  return isThenable(answer)
+    ? Promise.resolve(answer).then(settled, failed)
+    : Promise.resolve(settled(answer));
+}
+
 /** Makes a result of what a handler returned. */
 export function settled(value: unknown): Result<unknown, Fault> {
-  if (!isResult(value)) return ok(value);
-  return value.ok ? value : failure(outward(value.error ?? faultOf(value.error)));
+  return isResult(value) ? shown(value) : ok(value);
+}
+
+function shown(result: Result<unknown, Fault>): Result<unknown, Fault> {
+  return result.ok ? result : failure(outward(result.error ?? faultOf(result.error)));
 }
 
 /** Makes a failure of what a handler threw, and tells the log, since the cause goes no further. */

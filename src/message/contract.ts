@@ -182,10 +182,19 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
   });
   Object.defineProperty(Made, "name", { value: type });
   Object.defineProperty(Made.prototype, "~contract", { value: contract });
+  for (const slot of ["~answerer", "~audience"]) Object.defineProperty(contract, slot, { writable: true });
   return contract;
 }
 
 /** The contract that a message was made by; `undefined` for one that was put together by hand. */
 export function contractOf(message: Message): Contract | undefined {
   return (message as { readonly "~contract"?: Contract })["~contract"];
+}
+
+/**
+ * A message as its contract made it. The mediator that served the contract last keeps in it how, and so finds that
+ * without a look-up by name.
+ */
+export interface Made {
+  readonly "~contract"?: { "~answerer": unknown; "~audience": unknown };
 }

@@ -7,6 +7,7 @@ import {
   failure,
   handle,
   type LogEntry,
+  type Mediator,
   on,
   query,
   type Schema,
@@ -263,4 +264,26 @@ test("two events of one name are a CONFLICT, one event with two handlers is none
     'Cannot register "told": that name stands for another event too',
   );
   expect(createMediator({ handlers: [on(One, () => {}), on(One, () => {})] }).contracts).toEqual([One]);
+});
+
+test("mediators that serve one contract keep apart, whichever came last and whichever is closed", async () => {
+  const Ask = query("ask", { input: type<void>(), output: type<string>() });
+  const Told = event("told", { data: type<void>() });
+  const heard: string[] = [];
+  const make = (name: string) =>
+    createMediator({ handlers: [handle(Ask, () => name), on(Told, () => void heard.push(name))] });
+  const ask = async (app: { send: Mediator["send"] }) => {
+    const result = await app.send(Ask());
+    return result.ok ? result.value : result.error.code;
+  };
+  const apps = [make("a"), make("b")] as const;
+  const all = async () => {
+    for (const app of apps) await app.publish(Told());
+    return [await ask(apps[0]), await ask(apps[1]), heard.splice(0)];
+  };
+  expect(await all()).toEqual(["a", "b", ["a", "b"]]);
+  await apps[1][Symbol.asyncDispose]();
+  expect(await all()).toEqual(["a", "UNAVAILABLE", ["a"]]);
+  const third = make("c");
+  expect([await ask(third), ...await all()]).toEqual(["c", "a", "UNAVAILABLE", ["a"]]);
 });

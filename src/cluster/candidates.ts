@@ -1,25 +1,45 @@
 import type { RouteCall, Router } from "../message/route.ts";
-import type { Member } from "./types.ts";
+import type { Known } from "./known.ts";
+import type { Membership } from "./membership.ts";
+import { Target, Traffic } from "./target.ts";
 
-const NONE: readonly Member[] = [];
-
-/** Which nodes may get which messages, worked out once per view. */
+/** Which nodes may get which messages, worked out once per version of the view. */
 export class Candidates {
-  #view: readonly Member[] = NONE;
-  readonly #byType: Map<string, readonly Member[]> = new Map();
+  readonly #membership: Membership;
+  readonly #byType: Map<string, readonly Target[]> = new Map();
+  readonly #traffic: Map<string, Traffic> = new Map();
+  #version = -1;
+
+  constructor(membership: Membership) {
+    this.#membership = membership;
+  }
 
   /** The nodes that serve a message, are ready and can be reached; a leaving node only keeps what it sends itself. */
-  of(type: string, view: readonly Member[]): readonly Member[] {
-    if (view !== this.#view) {
-      this.#view = view;
+  of(type: string): readonly Target[] {
+    const { version } = this.#membership;
+    if (version !== this.#version) {
+      this.#version = version;
       this.#byType.clear();
     }
-    let members = this.#byType.get(type);
-    if (members === undefined) {
-      members = view.filter((member) => isCandidate(member, type));
-      this.#byType.set(type, members);
+    let targets = this.#byType.get(type);
+    if (targets === undefined) {
+      const known = this.#membership.everyone().filter((known) => isCandidate(known, type));
+      targets = known.map((known) => this.#targetOf(known));
+      this.#byType.set(type, targets);
     }
-    return members;
+    return targets;
+  }
+
+  /** A node is gone, and with it how calls to it went. */
+  forget(id: string): void {
+    this.#traffic.delete(id);
+  }
+
+  #targetOf(known: Known): Target {
+    const { id } = known.record;
+    let traffic = this.#traffic.get(id);
+    if (traffic === undefined) this.#traffic.set(id, traffic = new Traffic());
+    return new Target(known, traffic, false);
   }
 }
 
@@ -27,16 +47,16 @@ export class Candidates {
 export function pick(
   router: Router,
   call: RouteCall,
-  candidates: readonly Member[],
+  candidates: readonly Target[],
   tried?: ReadonlySet<string>,
-): Member | undefined {
+): Target | undefined {
   const left = tried === undefined || tried.size === 0
     ? candidates
-    : candidates.filter((member) => !tried.has(member.id));
+    : candidates.filter((target) => !tried.has(target.id));
   return left.length === 0 ? undefined : router(call, left);
 }
 
-function isCandidate(member: Member, type: string): boolean {
-  if (!member.contracts.includes(type) || !member.reachable) return false;
-  return member.status === "ready" || (member.local && member.status !== "left");
+function isCandidate({ record, reachable, suspected, local }: Known, type: string): boolean {
+  if (!record.contracts.includes(type) || !reachable || suspected !== undefined) return false;
+  return record.status === "ready" || (local && record.status !== "left");
 }

@@ -1,11 +1,20 @@
-import { CatgaError, faultOf } from "../result.ts";
 import type { Clock } from "../ports/runtime.ts";
 import type { Peer } from "../ports/transport.ts";
-import { decodeEnvelope } from "../wire/envelope.ts";
-import { cancelledFault } from "../mediator/supervise.ts";
+import { decodeBeat, heed } from "./beat.ts";
+import { tell } from "./comparison.ts";
 import type { Link } from "./link.ts";
 import type { Membership } from "./membership.ts";
-import { decodeRecord, encodeRecord } from "./record.ts";
+import { Probing, type Pulse } from "./probing.ts";
+
+/** How many nodes one heartbeat goes to, or urgent news. */
+const FANOUT = 3;
+
+/** How many seeds that nobody is known to stand for one heartbeat goes to; a node that starts asks more. */
+const STRANGERS = 3;
+const FIRST = 32;
+
+/** How many times longer than usual a node that is not well itself waits before it accuses another, at most. */
+const SICKEST = 8;
 
 /** What a heart needs of its node. */
 export interface Body {
@@ -16,57 +25,85 @@ export interface Body {
   changed(): void;
 }
 
-/** Sends heartbeats, takes those of others, and keeps the membership told. */
-export class Heart {
+/**
+ * Keeps the membership told. Each heartbeat goes to a few nodes in turn; one that keeps silent is asked for through
+ * others before it is suspected, and has time to object before it is declared dead (SWIM, Das, Gupta and Motivala
+ * 2002). News travels with what is sent anyway, and at once where it cannot wait; views that differ are compared and
+ * mended. A node whose own timers are late trusts its ears less (Lifeguard, Dadgar, Phillips and Currey 2017).
+ */
+export class Heart implements Pulse {
+  stopped: boolean = false;
+  stoodStill: number = -Infinity;
   readonly #link: Link;
   readonly #body: Body;
   readonly #membership: Membership;
   readonly #clock: Clock;
-  readonly #seedIds: Map<string, string> = new Map();
-  readonly #probing: Set<string> = new Set();
+  readonly #probing: Probing;
   #stop: (() => void) | undefined;
-  #stopped = false;
   #due = 0;
+  #sickness = 0;
+  #telling = false;
 
   constructor(link: Link, body: Body) {
     this.#link = link;
     this.#body = body;
     this.#membership = link.membership;
     this.#clock = link.runtime.clock;
+    this.#probing = new Probing(link, this);
   }
 
-  /** Beats once, then again and again. Settles when the first round was answered, refused or out of time. */
+  get patience(): number {
+    return 1 + this.#sickness;
+  }
+
+  /** Beats once, then again and again. Settles when the first seeds have answered, refused or kept silent. */
   start(): Promise<void> {
     const { heartbeat } = this.#membership.timing;
-    this.#due = this.#clock.mono();
-    const first = this.beat();
+    this.#beat(0);
+    const first = this.#all(this.#strangers(FIRST));
     this.#arm(heartbeat * (0.5 + this.#link.runtime.random.u32() / 2 ** 33));
     return first;
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.stopped = true;
     this.#stop?.();
   }
 
-  /** Tells all nodes and unknown seeds how this one is. Settles when all have answered, refused or kept silent. */
-  beat(): Promise<void> {
-    this.#membership.say({ seq: this.#membership.self.seq + 1, load: this.#body.load() });
-    const peers: Peer[] = this.#membership.records().map(({ id, endpoint }) => ({ id, endpoint }));
-    const round = [...peers, ...this.#strangers(peers)].map((peer) => this.#send(peer));
-    const all = Promise.all(round).then(() => {});
-    this.#link.runtime.background(all);
-    return all;
+  /** Tells all nodes how this one is. Settles when all have answered, refused or kept silent. */
+  tellAll(): Promise<void> {
+    return this.#all(this.#membership.records());
   }
 
   /** Takes the items of another node's heartbeat and answers with this one's. */
-  take(items: readonly unknown[]): readonly unknown[] {
-    const sender = decodeRecord(items[0]);
-    if (sender === undefined || sender.id === this.#membership.self.id) return this.#items(undefined);
-    const strange = this.#membership.unreachable(sender.id, this.#clock.mono());
-    this.#hear(items);
-    if (strange && sender.status !== "left") this.#probe(sender);
-    return this.#items(sender.id);
+  take(items: readonly unknown[]): readonly unknown[] | Promise<readonly unknown[]> {
+    if (items[0] === "ping") return this.#probing.reach(items[1]);
+    const beat = decodeBeat(items);
+    if (beat === undefined || beat.vitals.id === this.#membership.self.id) {
+      return this.#probing.reply([], false);
+    }
+    const { vitals, digest, wanted } = beat;
+    const strange = this.#membership.unreachable(vitals.id);
+    const corrections = heed(this.#membership, beat, this.#clock);
+    const sender = this.#membership.find(vitals.id);
+    if (strange && sender !== undefined) this.#probing.again(sender);
+    this.learnt();
+    const differs = digest !== undefined && digest !== this.#membership.digest;
+    return this.#probing.reply([...corrections, ...tell(this.#membership, wanted)], differs);
+  }
+
+  /** Passes urgent news on to a few nodes, who do the same. */
+  learnt(): void {
+    this.#body.changed();
+    if (!this.#membership.urgent || this.#telling || this.stopped) return;
+    this.#telling = true;
+    queueMicrotask(() => {
+      this.#telling = false;
+      this.#membership.urgent = false;
+      for (const record of this.#probing.rounds.some(this.#membership.records(), FANOUT)) {
+        this.#link.runtime.background(this.#probing.inform(record));
+      }
+    });
   }
 
   #arm(ms: number): void {
@@ -75,88 +112,56 @@ export class Heart {
   }
 
   #tick(): void {
-    if (this.#stopped) return;
+    if (this.stopped) return;
     const { heartbeat } = this.#membership.timing;
     const now = this.#clock.mono();
-    const late = Math.max(now - this.#due, 0);
-    this.#membership.say({ lag: Math.round(late) });
-    this.#membership.tick(now, late > heartbeat / 2 ? late : 0);
-    this.beat();
+    const lag = Math.max(now - this.#due, 0);
+    const late = lag > heartbeat / 2 ? lag : 0;
+    if (late > 0) this.#late(now, late);
+    this.#sickness = Math.min(Math.max(this.#sickness + (late > 0 ? 2 : -0.5), 0), SICKEST);
+    this.#membership.tick(now, late, this.patience);
+    this.#beat(lag);
+    const next = this.#probing.rounds.next(this.#membership.records(), FANOUT);
+    void this.#all([...next, ...this.#strangers(STRANGERS)]);
     this.#arm(heartbeat);
-    this.#body.changed();
+    this.learnt();
   }
 
-  /** Seeds that no known node stands for. */
-  #strangers(known: readonly Peer[]): readonly Peer[] {
-    const { self } = this.#membership;
-    const endpoints = new Set([self.endpoint, ...known.map((peer) => peer.endpoint)]);
-    const ids = new Set([self.id, ...known.map((peer) => peer.id)]);
-    return this.#body.seeds().filter((seed) =>
-      !endpoints.has(seed.endpoint) && !ids.has(seed.id) && !ids.has(this.#seedIds.get(seed.endpoint) ?? "")
+  #late(now: number, late: number): void {
+    this.stoodStill = now;
+    this.#link.runtime.log({
+      level: "warn",
+      event: "node.late",
+      message: `"${this.#membership.self.id}" stood still for ${
+        Math.round(late)
+      } ms; what it did not hear meanwhile counts against nobody`,
+      fields: { late },
+    });
+  }
+
+  #beat(lag: number): void {
+    const { cpu, memory } = this.#link.runtime.usage?.() ?? {};
+    this.#membership.beat({ load: this.#body.load(), lag: Math.round(lag), cpu, memory });
+  }
+
+  /** Some of the seeds that no known node stands for, and of the nodes that were declared dead. */
+  #strangers(most: number): readonly Peer[] {
+    const all = [this.#membership.self, ...this.#membership.records()];
+    const endpoints = new Set(all.map((each) => each.endpoint));
+    const ids = new Set(all.map((each) => each.id));
+    const unknown = this.#body.seeds().filter(({ id, endpoint }) =>
+      !endpoints.has(endpoint) && !ids.has(id) && !ids.has(this.#probing.nameAt(endpoint) ?? "")
     );
+    const { rounds } = this.#probing;
+    return [
+      ...rounds.some(unknown, most),
+      ...rounds.some(this.#membership.graves.lost(), 1),
+    ];
   }
 
-  /** Looks at once whether a node that was heard of can be reached, too. */
-  #probe(peer: Peer): void {
-    if (this.#probing.has(peer.id)) return;
-    this.#probing.add(peer.id);
-    this.#link.runtime.background(this.#send(peer).finally(() => this.#probing.delete(peer.id)));
-  }
-
-  async #send(peer: Peer): Promise<void> {
-    const limit = new AbortController();
-    const stop = this.#clock.timer(
-      this.#membership.timing.timeout * 0.6,
-      () => limit.abort(new CatgaError(cancelledFault("heartbeat"))),
-    );
-    const sentAs = this.#membership.self.incarnation;
-    let answered = false;
-    try {
-      const frame = this.#link.encode("beat", this.#link.nextSeq(), this.#items(peer.id));
-      await this.#link.exchange(peer, frame, (reply) => {
-        answered = true;
-        this.#answer(peer, decodeEnvelope(this.#link.codec, reply).items, sentAs);
-      }, { signal: limit.signal });
-    } catch (thrown) {
-      if (faultOf(thrown).code === "UNAVAILABLE") {
-        this.#membership.contact(peer.id, "refused", this.#clock.mono());
-      }
-    } finally {
-      stop();
-    }
-    if (answered) this.#body.changed();
-  }
-
-  #answer(peer: Peer, items: readonly unknown[], sentAs: number): void {
-    const sender = this.#hear(items);
-    if (sender === undefined) return;
-    if (peer.id === "*") this.#seedIds.set(peer.endpoint, sender);
-    this.#membership.contact(sender, "answered", this.#clock.mono());
-    const [, , gone] = items;
-    // This life was declared dead over there; only a new one is taken back.
-    const { status, incarnation } = this.#membership.self;
-    if (typeof gone === "number" && gone >= sentAs && incarnation <= gone && status !== "left") {
-      this.#membership.say({ incarnation: gone + 1, seq: 0 });
-      this.beat();
-    }
-  }
-
-  #hear(items: readonly unknown[]): string | undefined {
-    const now = this.#clock.mono();
-    const wall = this.#clock.wall();
-    const [first, others] = items;
-    const sender = decodeRecord(first);
-    for (const item of [first, ...(Array.isArray(others) ? others : [])]) {
-      const record = decodeRecord(item);
-      if (record !== undefined) this.#membership.hear(record, now, wall);
-    }
-    this.#body.changed();
-    return sender?.id;
-  }
-
-  #items(to: string | undefined): readonly unknown[] {
-    const gone = to === undefined ? undefined : this.#membership.goneSince(to);
-    const items = [encodeRecord(this.#membership.self), this.#membership.records().map(encodeRecord)];
-    return gone === undefined ? items : [...items, gone];
+  #all(peers: readonly Peer[]): Promise<void> {
+    const all = Promise.all(peers.map((peer) => this.#probing.probe(peer))).then(() => {});
+    this.#link.runtime.background(all);
+    return all;
   }
 }

@@ -34,7 +34,7 @@ export class Inbound {
   /** Frames with calls under way for longer than a moment, by name. */
   readonly open: Map<string, CallFrame> = new Map();
   readonly #seen: ReplayGuard = new ReplayGuard();
-  readonly #beat: (items: readonly unknown[]) => readonly unknown[];
+  readonly #beat: (items: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>;
 
   /**
    * @param host what handlers send through
@@ -44,7 +44,7 @@ export class Inbound {
     engine: Engine,
     host: Host,
     link: Link,
-    beat: (items: readonly unknown[]) => readonly unknown[],
+    beat: (items: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>,
   ) {
     this.engine = engine;
     this.host = host;
@@ -66,7 +66,7 @@ export class Inbound {
     if (kind === "stream") return this.#stream(this.#messages(items.slice(0, 1))[0]!, reply, options);
     if (kind === "notice") return this.#notices(this.#messages(items));
     if (kind === "cancel") return this.#cancel(envelope);
-    if (kind === "beat") return void await reply(this.encode("beat", this.#beat(items)));
+    if (kind === "beat") return void await reply(this.encode("beat", await this.#beat(items)));
     throw this.#refuse(new TypeError("unknown kind of frame"));
   }
 

@@ -5,13 +5,8 @@ import { Membership } from "./membership.ts";
 import { ClusterNode } from "./node.ts";
 import { isNodeName } from "./record.ts";
 import { roundRobin } from "./routers.ts";
-import type { ClusterOptions, Node, Timing } from "./types.ts";
-
-const TIMINGS: Readonly<Record<"fast" | "default" | "relaxed", Timing>> = {
-  fast: { heartbeat: 200, timeout: 1000 },
-  default: { heartbeat: 1000, timeout: 5000 },
-  relaxed: { heartbeat: 10_000, timeout: 30_000 },
-};
+import { readTiming } from "./timing.ts";
+import type { ClusterOptions, Node } from "./types.ts";
 
 /**
  * Makes a mediator a node of a cluster. What is sent through the node is answered by whichever node serves it; the
@@ -45,25 +40,30 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   if (!isNodeName(id)) {
     throw new RangeError(`Cannot join as "${id}": a node's name has 1 to 64 of letters, digits, _ . : -`);
   }
-  const timing = typeof options.timing === "object" ? options.timing : TIMINGS[options.timing ?? "default"];
-  if (!(timing.heartbeat > 0) || !(timing.timeout >= 2 * timing.heartbeat)) {
-    const found = `heartbeat ${timing.heartbeat} ms, timeout ${timing.timeout} ms`;
-    throw new RangeError(
-      `Cannot join as "${id}": ${found}, but the timeout must be twice the heartbeat or more`,
-    );
+  const timing = readTiming(options.timing ?? "default", id);
+  const weight = options.weight ?? 1;
+  if (!(weight > 0 && weight < Infinity)) {
+    throw new RangeError(`Cannot join as "${id}": weight is ${weight}, but must be above 0`);
   }
   refuseUnkept(mediator, options);
   const parts = backend.open({ self: { id, endpoint }, runtime: mediator.runtime });
   const membership = new Membership({
     id,
     endpoint,
+    kind: options.kind ?? "process",
     incarnation: Math.floor(mediator.runtime.clock.wall()),
+    revision: 0,
     seq: 0,
     status: "joining",
     contracts: mediator.contracts.map((contract) => contract.type),
     load: 0,
     lag: 0,
+    cpu: undefined,
+    memory: undefined,
     tags: options.tags ?? {},
+    zone: options.zone,
+    version: options.version,
+    weight,
   }, timing);
   const node = new ClusterNode({
     engine: mediator,

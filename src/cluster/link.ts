@@ -58,9 +58,8 @@ export class Link {
 
   /** Takes note of how an exchange with a node ended. */
   reached(peer: Peer, fault: Fault | undefined): void {
-    const now = this.runtime.clock.mono();
-    if (fault === undefined) this.membership.contact(peer.id, "answered", now);
-    else if (fault.code === "UNAVAILABLE") this.membership.contact(peer.id, "refused", now);
+    if (fault === undefined) this.membership.contact(peer.id, true);
+    else if (fault.code === "UNAVAILABLE") this.membership.contact(peer.id, false);
     this.#changed();
   }
 }

@@ -1,143 +1,189 @@
 import type { Clock } from "../ports/runtime.ts";
-import type { ClusterEvent, Member, Status, Timing } from "./types.ts";
-
-/** What a node says of itself, and others pass on. */
-export interface NodeRecord {
-  readonly id: string;
-  readonly endpoint: string;
-  readonly incarnation: number;
-  /** Grows with each heartbeat of one incarnation. */
-  readonly seq: number;
-  readonly status: Status;
-  readonly contracts: readonly string[];
-  readonly load: number;
-  readonly lag: number;
-  readonly tags: Readonly<Record<string, string>>;
-}
+import { digestOf } from "./comparison.ts";
+import { Graves } from "./graves.ts";
+import { type Known, memberOf } from "./known.ts";
+import { encodeRecord, type NodeRecord, type Vitals } from "./record.ts";
+import { Rumours } from "./rumours.ts";
+import type { ClusterEvent, Member, Timing } from "./types.ts";
 
 /** How many nodes a view holds, and how many that are gone it remembers. */
 const NODES = 1024;
 
-interface Known {
-  record: NodeRecord;
-  /** When there was news of it last, by the monotonic clock, in ms. */
-  heard: number;
-  /** The same by the wall clock, for people. */
-  seen: number;
-  /** When it last answered this node itself. */
-  answered: number;
-  refused: boolean;
-}
-
-interface Gone {
-  readonly incarnation: number;
-  readonly faulted: boolean;
-}
-
 /**
  * Who is in the cluster, as one node sees it. A state machine without I/O: it is told what was heard and what time
- * it is, and tells what changed. Liveness is judged by this node's own clock and by sequence numbers alone, so
- * other nodes' clocks do not matter; what was declared dead stays dead until it comes back under a new incarnation.
+ * it is, and tells what changed. Nobody else's clock matters: what a node says of itself is ordered by its
+ * incarnation, revision and sequence number, and what was declared dead stays dead until it comes back under a new
+ * incarnation.
  */
 export class Membership {
-  readonly timing: Timing;
-  self: NodeRecord;
+  readonly timing: Required<Timing>;
+  readonly rumours: Rumours = new Rumours();
+  readonly graves: Graves = new Graves(NODES);
   version: number = 0;
+  /** Whether there is news that should not wait for the next heartbeat. */
+  urgent: boolean = false;
   #events: ClusterEvent[] = [];
   #view: readonly Member[] | undefined;
+  #digest: number | undefined;
+  readonly #me: Known;
   readonly #known: Map<string, Known> = new Map();
-  readonly #gone: Map<string, Gone> = new Map();
+  #all: readonly Known[] | undefined;
 
-  constructor(self: NodeRecord, timing: Timing) {
-    this.self = self;
+  constructor(self: NodeRecord, timing: Required<Timing>) {
+    this.#me = { local: true, record: self, seen: 0, reachable: true, suspected: undefined };
     this.timing = timing;
   }
 
+  /** What this node says of itself. */
+  get self(): NodeRecord {
+    return this.#me.record;
+  }
+
   /** Changes what this node says of itself. */
-  say(change: Partial<NodeRecord>): void {
-    const status = change.status ?? this.self.status;
-    if (status !== this.self.status) this.#changed({ type: "status", status });
-    this.self = { ...this.self, ...change };
+  say(change: Partial<Omit<NodeRecord, keyof Vitals>> & { readonly incarnation?: number }): void {
+    const { self } = this;
+    this.#me.record = { ...self, ...change, revision: self.revision + 1 };
+    if (this.self.status !== self.status) this.#changed({ type: "status", status: this.self.status });
+    else this.version++;
+    this.#spread(self.id, ["node", ...encodeRecord(this.self)]);
+    this.#turned();
+  }
+
+  /** Tells how this node is doing, with the next heartbeat. */
+  beat(vitals: Pick<Vitals, "load" | "lag" | "cpu" | "memory">): void {
+    this.#me.record = { ...this.self, ...vitals, seq: this.self.seq + 1 };
     this.#view = undefined;
   }
 
-  /** All other nodes' records, to pass on. */
+  /** How many nodes there are, this one included. */
+  get size(): number {
+    return this.#known.size + 1;
+  }
+
+  /** The same number wherever the same nodes say the same of themselves. */
+  get digest(): number {
+    return this.#digest ??= digestOf([this.self, ...this.records()]);
+  }
+
+  /** All other nodes' records. */
   records(): NodeRecord[] {
     return [...this.#known.values()].map((known) => known.record);
   }
 
-  /** Takes news of a node, from itself or passed on. */
-  hear(record: NodeRecord, now: number, wall: number): void {
-    if (record.id === this.self.id) return this.#heardOfSelf(record);
-    const gone = this.#gone.get(record.id);
-    if (gone !== undefined && record.incarnation <= gone.incarnation) return;
+  /** What another node said of itself, from itself or passed on. */
+  hear(record: NodeRecord, wall: number): void {
+    if (record.id === this.self.id) return this.#outlive(record.incarnation - 1);
+    if (record.incarnation <= this.graves.over(record.id)) return;
+    if (record.status === "left") return this.bury(record.id, record.incarnation, false);
     const known = this.#known.get(record.id);
-    if (known === undefined) return this.#meet(record, gone, now, wall);
+    if (known === undefined) return this.#meet(record, wall);
     const before = known.record;
-    const newer = record.incarnation > before.incarnation ||
-      (record.incarnation === before.incarnation && record.seq > before.seq);
-    if (!newer) return;
-    if (record.status === "left") return this.#remove(record, false);
-    known.record = record;
-    known.heard = now;
+    if (record.incarnation < before.incarnation) return;
+    const reborn = record.incarnation > before.incarnation;
+    if (!reborn && record.revision <= before.revision) return this.#freshen(known, record, wall);
+    const seq = reborn ? record.seq : Math.max(record.seq, before.seq);
+    known.record = { ...record, seq };
     known.seen = wall;
-    this.#view = undefined;
-    if (record.incarnation > before.incarnation) {
-      known.answered = now;
-      known.refused = false;
-      this.#changed({ type: "joined", member: this.#memberOf(known, now) });
+    this.#turned();
+    this.#spread(record.id, ["node", ...encodeRecord(known.record)]);
+    if (reborn || record.seq > before.seq) known.suspected = undefined;
+    if (reborn) {
+      known.reachable = true;
+      this.#changed({ type: "joined", member: memberOf(known) });
     } else if (record.status === "draining" && before.status !== "draining") {
-      this.#changed({ type: "draining", member: this.#memberOf(known, now) });
-    } else if (record.status !== before.status) this.version++;
+      this.#changed({ type: "draining", member: memberOf(known) });
+    } else this.version++;
   }
 
-  /** Takes note that a node answered, refused the connection or kept silent. */
-  contact(id: string, how: "answered" | "refused", now: number): void {
-    const known = this.#known.get(id);
-    if (known === undefined) return;
-    const before = this.#reachable(known, now);
-    known.refused = how === "refused";
-    if (how === "answered") known.answered = now;
-    if (before !== this.#reachable(known, now)) {
-      this.#view = undefined;
-      this.version++;
+  /** How another node is doing, from itself. */
+  heartbeat(vitals: Vitals, wall: number): void {
+    const known = this.#known.get(vitals.id);
+    if (known !== undefined && known.record.incarnation === vitals.incarnation) {
+      this.#freshen(known, vitals, wall);
     }
   }
 
-  /** Whether it is a member that cannot be reached just now. */
-  unreachable(id: string, now: number): boolean {
+  /** Takes note that a node answered, or did not. */
+  contact(id: string, answered: boolean): void {
     const known = this.#known.get(id);
-    return known === undefined || !this.#reachable(known, now);
+    if (known === undefined || known.reachable === answered) return;
+    known.reachable = answered;
+    this.#view = undefined;
+    this.version++;
+  }
+
+  /** Whether it is a member that cannot be reached just now, or none. */
+  unreachable(id: string): boolean {
+    return this.#known.get(id)?.reachable !== true;
+  }
+
+  /** What a suspicion of a node would be about; `undefined` for a node that is not known. */
+  find(id: string): NodeRecord | undefined {
+    return this.#known.get(id)?.record;
+  }
+
+  /** Nobody could reach a node when it had last said this number. Unless it says a later one it will be buried. */
+  suspect(id: string, incarnation: number, seq: number, now: number): void {
+    if (id === this.self.id) return this.#refute(incarnation, seq);
+    const known = this.#known.get(id);
+    if (known === undefined || known.record.incarnation !== incarnation) return;
+    if (known.record.seq > seq) return this.#spread(id, ["alive", id, incarnation, known.record.seq]);
+    if (known.suspected !== undefined) return;
+    known.suspected = now;
+    this.#view = undefined;
+    this.version++;
+    this.#spread(id, ["suspect", id, incarnation, seq]);
+  }
+
+  /** A node was heard to say this number. */
+  alive(id: string, incarnation: number, seq: number, wall: number): void {
+    const known = this.#known.get(id);
+    if (known === undefined || known.record.incarnation !== incarnation) return;
+    if (seq > known.record.seq) this.#freshen(known, { ...known.record, seq }, wall);
+  }
+
+  /** A life of a node is over: it left, or was declared dead. */
+  bury(id: string, incarnation: number, faulted: boolean): void {
+    if (id === this.self.id) return this.#outlive(incarnation);
+    const known = this.#known.get(id);
+    if (known !== undefined && known.record.incarnation > incarnation) return;
+    if (this.graves.over(id) >= incarnation) return;
+    this.graves.bury(id, { incarnation, faulted, endpoint: known?.record.endpoint });
+    this.#spread(id, this.graves.epitaph(id)!);
+    if (known === undefined) return;
+    this.#known.delete(id);
+    this.#turned();
+    this.#changed({ type: faulted ? "faulted" : "left", member: { ...memberOf(known), reachable: false } });
   }
 
   /**
-   * Declares dead what was silent for too long.
+   * Buries who was under suspicion for too long.
    *
-   * @param late how late this node itself is, in ms: a node whose event loop stood still accuses nobody
+   * @param late for how long this node itself stood still, in ms: it could not hear anybody object meanwhile
+   * @param patience how much longer than usual it waits, since it is not well itself
    */
-  tick(now: number, late: number): void {
-    this.#view = undefined;
+  tick(now: number, late: number, patience: number): void {
+    const { timeout, probe } = this.timing;
+    const limit = (timeout - 2.5 * probe) * patience;
     for (const known of this.#known.values()) {
-      if (late > 0) {
-        known.heard = Math.min(known.heard + late, now);
-        known.answered = Math.min(known.answered + late, now);
-      }
-      if (now - known.heard > this.timing.timeout) this.#remove(known.record, true);
+      if (known.suspected === undefined) continue;
+      known.suspected = Math.min(known.suspected + late, now);
+      if (now - known.suspected < limit) continue;
+      this.bury(known.record.id, known.record.incarnation, true);
     }
   }
 
-  /** The incarnation that a node was declared dead or left under. */
-  goneSince(id: string): number | undefined {
-    return this.#gone.get(id)?.incarnation;
+  /** All nodes, this one included, ordered by name; another list only where the version is another. */
+  everyone(): readonly Known[] {
+    this.#all ??= [this.#me, ...this.#known.values()].sort((a, b) => a.record.id < b.record.id ? -1 : 1);
+    return this.#all;
   }
 
-  /** All nodes, this one included, ordered by name. */
-  view(clock: Pick<Clock, "mono" | "wall">): readonly Member[] {
+  /** The same for whoever asks this node. */
+  members(clock: Pick<Clock, "wall">): readonly Member[] {
     if (this.#view !== undefined) return this.#view;
-    const now = clock.mono();
-    const self = { ...factsOf(this.self), local: true, reachable: true };
-    const others = [...this.#known.values()].map((known) => this.#memberOf(known, now));
-    return this.#view = [{ ...self, lastSeen: clock.wall() }, ...others].sort((a, b) => a.id < b.id ? -1 : 1);
+    this.#me.seen = clock.wall();
+    return this.#view = this.everyone().map(memberOf);
   }
 
   /** What changed since it was asked last. */
@@ -145,39 +191,51 @@ export class Membership {
     return this.#events.splice(0);
   }
 
-  #meet(record: NodeRecord, gone: Gone | undefined, now: number, wall: number): void {
-    if (record.status === "left") {
-      return remember(this.#gone, record.id, { incarnation: record.incarnation, faulted: false });
-    }
-    if (this.#known.size >= NODES) return;
-    const known: Known = { record, heard: now, seen: wall, answered: now, refused: false };
+  #meet(record: NodeRecord, wall: number): void {
+    if (this.#known.size >= NODES - 1) return;
+    const known: Known = { local: false, record, seen: wall, reachable: true, suspected: undefined };
     this.#known.set(record.id, known);
+    this.#turned();
+    this.#spread(record.id, ["node", ...encodeRecord(record)]);
+    this.#changed({ type: this.graves.rise(record.id) ? "recovered" : "joined", member: memberOf(known) });
+  }
+
+  /** A node said something later than what was known. */
+  #freshen(known: Known, vitals: Vitals, wall: number): void {
+    const { record } = known;
+    if (vitals.seq <= record.seq) return;
+    const { seq, load, lag, cpu, memory } = vitals;
+    known.record = { ...record, seq, load, lag, cpu, memory };
+    known.seen = wall;
     this.#view = undefined;
-    this.#changed({ type: gone?.faulted ? "recovered" : "joined", member: this.#memberOf(known, now) });
+    if (known.suspected === undefined) return;
+    known.suspected = undefined;
+    this.version++;
+    this.#spread(record.id, ["alive", record.id, record.incarnation, seq]);
   }
 
-  #remove(record: NodeRecord, faulted: boolean): void {
-    const known = this.#known.get(record.id);
-    if (known === undefined) return;
-    this.#known.delete(record.id);
-    remember(this.#gone, record.id, { incarnation: record.incarnation, faulted });
+  /** This node is suspected: it says a later number than the one it was last heard to say. */
+  #refute(incarnation: number, seq: number): void {
+    const { self } = this;
+    if (incarnation !== self.incarnation || self.status === "left") return;
+    this.#me.record = { ...self, seq: Math.max(self.seq, seq) + 1 };
+    this.#spread(self.id, ["alive", self.id, incarnation, this.self.seq]);
+  }
+
+  /** A life of this name is over, elsewhere or by others' verdict: begin the next one, if this is not a later one. */
+  #outlive(last: number): void {
+    if (last >= this.self.incarnation && this.self.status !== "left") this.say({ incarnation: last + 1 });
+  }
+
+  #spread(about: string, item: readonly unknown[]): void {
+    this.rumours.add({ about, item });
+    this.urgent = true;
+  }
+
+  #turned(): void {
     this.#view = undefined;
-    const member = { ...this.#memberOf(known, known.heard), reachable: false };
-    this.#changed({ type: faulted ? "faulted" : "left", member });
-  }
-
-  /** Others know of a later life of this name: outlive it. */
-  #heardOfSelf(record: NodeRecord): void {
-    if (record.incarnation > this.self.incarnation) this.say({ incarnation: record.incarnation + 1 });
-  }
-
-  #reachable(known: Known, now: number): boolean {
-    return !known.refused && now - known.answered <= this.timing.timeout;
-  }
-
-  #memberOf(known: Known, now: number): Member {
-    const reachable = this.#reachable(known, now);
-    return { ...factsOf(known.record), local: false, reachable, lastSeen: known.seen };
+    this.#all = undefined;
+    this.#digest = undefined;
   }
 
   #changed(event: ClusterEvent): void {
@@ -185,16 +243,4 @@ export class Membership {
     if (this.#events.length >= NODES) this.#events.shift();
     this.#events.push(event);
   }
-}
-
-function remember(gone: Map<string, Gone>, id: string, what: Gone): void {
-  gone.delete(id);
-  gone.set(id, what);
-  if (gone.size > NODES) gone.delete(gone.keys().next().value!);
-}
-
-/** What a node's record tells that does not depend on who looks. */
-function factsOf(record: NodeRecord): Omit<Member, "local" | "reachable" | "lastSeen"> {
-  const { id, endpoint, incarnation, status, contracts, load, lag, tags } = record;
-  return { id, endpoint, incarnation, status, contracts, load, lag, tags };
 }

@@ -13,7 +13,16 @@ import { Inbound } from "./inbound.ts";
 import { Link } from "./link.ts";
 import type { Membership } from "./membership.ts";
 import { Sender, type SenderOptions } from "./sender.ts";
-import type { ClusterHealth, ClusterView, Member, Node, NodeHealth, NodeStats, Status } from "./types.ts";
+import type {
+  ClusterEvent,
+  ClusterHealth,
+  ClusterView,
+  Member,
+  Node,
+  NodeHealth,
+  NodeStats,
+  Status,
+} from "./types.ts";
 import { Watchers } from "./watchers.ts";
 
 /** What {@linkcode ClusterNode} is made of. */
@@ -80,8 +89,7 @@ export class ClusterNode implements Node {
     this.#served = await this.#backend.transport.serve({ id, endpoint }, receive);
     await this.#within(this.#heart.start(), this.#membership.timing.heartbeat);
     this.#membership.say({ status: "ready" });
-    void this.#heart.beat();
-    this.#changed();
+    this.#heart.learnt();
   }
 
   send<M extends Answerable>(
@@ -111,12 +119,11 @@ export class ClusterNode implements Node {
   }
 
   members(): readonly Member[] {
-    return this.#membership.view(this.#runtime.clock);
+    return this.#membership.members(this.#runtime.clock);
   }
 
   watch(options: { readonly signal?: AbortSignal } = {}): AsyncIterable<ClusterView> {
-    const first = { version: this.#membership.version, members: this.members(), events: [] };
-    return this.#watchers.watch(first, options.signal);
+    return this.#watchers.watch(this.#view([]), options.signal);
   }
 
   health(): ClusterHealth {
@@ -158,7 +165,12 @@ export class ClusterNode implements Node {
         this.#sender.forget(event.member, event.type === "faulted");
       }
     }
-    this.#watchers.publish({ version, members: this.members(), events });
+    this.#watchers.publish(this.#view(events));
+  }
+
+  #view(events: readonly ClusterEvent[]): ClusterView {
+    const { version, digest } = this.#membership;
+    return { version, digest, members: this.members(), events };
   }
 
   async #leave(): Promise<void> {
@@ -181,7 +193,7 @@ export class ClusterNode implements Node {
   async #announce(status: Status): Promise<void> {
     this.#membership.say({ status });
     this.#changed();
-    await this.#within(this.#heart.beat(), GOODBYE);
+    await this.#within(this.#heart.tellAll(), GOODBYE);
   }
 
   /** Waits for something, but no longer than so many ms. */

@@ -1,24 +1,72 @@
-import type { NodeRecord } from "./membership.ts";
-import type { Status } from "./types.ts";
+import type { NodeKind, Status } from "./types.ts";
+
+/** What a node says of itself, and others pass on. */
+export interface NodeRecord extends Vitals {
+  readonly endpoint: string;
+  readonly kind: NodeKind;
+  readonly status: Status;
+  readonly contracts: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
+  readonly zone: string | undefined;
+  readonly version: string | undefined;
+  readonly weight: number;
+}
+
+/** The part of a record that each heartbeat carries. */
+export interface Vitals {
+  readonly id: string;
+  /** Told apart from other lives of the same name; the larger is the later. */
+  readonly incarnation: number;
+  /** Grows with each change of what else is in the record. */
+  readonly revision: number;
+  /** Grows with each heartbeat of one incarnation. */
+  readonly seq: number;
+  readonly load: number;
+  readonly lag: number;
+  readonly cpu: number | undefined;
+  readonly memory: number | undefined;
+}
 
 const NAME = /^[\w.:-]{1,64}$/;
 const CONTRACTS = 1000;
 const TAGS = 32;
 
+/** A node's vitals as an item of a heartbeat. */
+export function encodeVitals(vitals: Vitals): readonly unknown[] {
+  const { id, incarnation, revision, seq, load, lag, cpu, memory } = vitals;
+  return [id, incarnation, revision, seq, load, lag, cpu ?? -1, memory ?? -1];
+}
+
 /** A node's record as an item of a heartbeat. */
-export function encodeRecord(record: NodeRecord): unknown {
-  const { id, endpoint, incarnation, seq, status, contracts, load, lag, tags } = record;
-  return [id, endpoint, incarnation, seq, status, load, lag, contracts, tags];
+export function encodeRecord(record: NodeRecord): readonly unknown[] {
+  const { endpoint, kind, status, contracts, tags, zone, version, weight } = record;
+  return [encodeVitals(record), endpoint, kind, status, contracts, tags, zone ?? "", version ?? "", weight];
+}
+
+/** An item of a heartbeat as a node's vitals; `undefined` if it is none. */
+export function decodeVitals(item: unknown): Vitals | undefined {
+  if (!Array.isArray(item)) return undefined;
+  const [id, incarnation, revision, seq, load, lag, cpu, memory] = item as readonly unknown[];
+  if (!isNodeName(id) || !isCount(incarnation) || !isCount(revision) || !isCount(seq)) return undefined;
+  return {
+    id,
+    incarnation,
+    revision,
+    seq,
+    load: positive(load) ?? 0,
+    lag: positive(lag) ?? 0,
+    cpu: positive(cpu),
+    memory: positive(memory),
+  };
 }
 
 /** An item of a heartbeat as a node's record; `undefined` if it is none, or larger than a node may be. */
 export function decodeRecord(item: unknown): NodeRecord | undefined {
   if (!Array.isArray(item)) return undefined;
-  const [id, endpoint, incarnation, seq, status, load, lag, contracts, tags] = item as readonly unknown[];
-  if (typeof id !== "string" || !NAME.test(id) || typeof endpoint !== "string" || endpoint.length > 512) {
-    return undefined;
-  }
-  if (!Number.isSafeInteger(incarnation) || !Number.isSafeInteger(seq) || !isStatus(status)) return undefined;
+  const [first, endpoint, kind, status, contracts, tags, zone, version, weight] = item as readonly unknown[];
+  const vitals = decodeVitals(first);
+  if (vitals === undefined || typeof endpoint !== "string" || endpoint.length > 512) return undefined;
+  if (!isKind(kind) || !isStatus(status) || !isShort(zone) || !isShort(version)) return undefined;
   if (!Array.isArray(contracts) || contracts.length > CONTRACTS || !contracts.every(isShort)) {
     return undefined;
   }
@@ -26,21 +74,30 @@ export function decodeRecord(item: unknown): NodeRecord | undefined {
   const facts = Object.values(tags);
   if (facts.length > TAGS || !facts.every(isShort)) return undefined;
   return {
-    id,
+    ...vitals,
     endpoint,
-    incarnation: incarnation as number,
-    seq: seq as number,
+    kind,
     status,
-    load: positive(load),
-    lag: positive(lag),
     contracts,
     tags: tags as Readonly<Record<string, string>>,
+    zone: zone === "" ? undefined : zone,
+    version: version === "" ? undefined : version,
+    weight: positive(weight) ?? 1,
   };
 }
 
-/** Whether a string can name a node. */
-export function isNodeName(id: string): boolean {
-  return NAME.test(id);
+/** Whether a value can name a node. */
+export function isNodeName(value: unknown): value is string {
+  return typeof value === "string" && NAME.test(value);
+}
+
+/** Whether a value can be an incarnation, a revision or a sequence number. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0;
+}
+
+function isKind(value: unknown): value is NodeKind {
+  return value === "process" || value === "object" || value === "service";
 }
 
 function isStatus(value: unknown): value is Status {
@@ -51,6 +108,6 @@ function isShort(value: unknown): value is string {
   return typeof value === "string" && value.length <= 256;
 }
 
-function positive(value: unknown): number {
-  return typeof value === "number" && value >= 0 && value < Infinity ? value : 0;
+function positive(value: unknown): number | undefined {
+  return typeof value === "number" && value >= 0 && value < Infinity ? value : undefined;
 }

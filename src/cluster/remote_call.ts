@@ -5,7 +5,7 @@ import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { WireMessage } from "../wire/envelope.ts";
 import type { OpenFrame } from "./open_frame.ts";
-import type { Member } from "./types.ts";
+import type { Target } from "./target.ts";
 
 /** How long a call waits before it asks the same nodes again, in ms: up to twice as long each time. */
 const DELAY = 25;
@@ -14,12 +14,16 @@ const LONGEST = 500;
 /** What a remote call needs of its node. */
 export interface Caller {
   readonly runtime: Runtime;
+  /** Where the node stands. */
+  readonly zone: string | undefined;
+  /** The time of this turn, by the runtime's `clock.mono()`, in ms. */
+  turn(): number;
   /** How many tries a call has at most. */
   readonly attempts: number;
   /** The next node for a call; `undefined` when all have been tried. */
-  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Member | undefined;
+  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Target | undefined;
   /** Hands a try to a node; this node itself is one, too. */
-  attempt(member: Member, call: RemoteCall): void;
+  attempt(target: Target, call: RemoteCall): void;
   /** Whether the budget of a node allows that a call which failed there is sent again. */
   mayRetry(id: string): boolean;
   /** Takes note that a call is tried again. */
@@ -49,7 +53,9 @@ export class RemoteCall implements RouteCall {
   readonly #idempotent: boolean;
   readonly #resolve: (result: Result<unknown, Fault>) => void;
   #attempts = 0;
-  #member: Member | undefined = undefined;
+  /** The node that its current try is on, and since when. */
+  #target: Target | undefined = undefined;
+  #since = 0;
   #tried: Set<string> | undefined = undefined;
   #wait: (() => void) | undefined = undefined;
   #started: Result<unknown, Fault> | undefined = undefined;
@@ -76,23 +82,31 @@ export class RemoteCall implements RouteCall {
     return this.message.type;
   }
 
+  get zone(): string | undefined {
+    return this.#caller.zone;
+  }
+
   /** Tries a node. */
-  start(member: Member): void {
+  start(target: Target): void {
     if (this.#attempts++ > 0) this.#caller.again();
-    this.#member = member;
+    this.#target = target;
+    this.#since = this.#caller.turn();
+    target.traffic.inFlight++;
     this.frame = undefined;
-    this.#caller.attempt(member, this);
+    this.#caller.attempt(target, this);
   }
 
   /** Takes what came of the current try. */
   settle(result: Result<unknown, Fault>, started: boolean, answered: boolean): void {
     if (this.done) return;
+    const { id } = this.#target!;
+    if (answered) this.#target!.traffic.answered(this.#caller.turn() - this.#since);
+    this.#tryEnded();
     if (result.ok || answered) return this.#finish(result);
     if (started) this.#started = result;
     if (!this.#mayGoOn(result.error, started)) return this.#giveUp(result);
     if (this.#caller.runtime.clock.mono() >= this.deadline) return this.expire();
     const tried = this.#tried ??= new Set();
-    const { id } = this.#member!;
     tried.add(id);
     // The same message keeps its name, so that whoever gets it a second time can tell.
     if (this.frame !== undefined) this.message.id ??= this.frame.nameOf(this.index);
@@ -137,9 +151,9 @@ export class RemoteCall implements RouteCall {
     if (clock.mono() + wait >= this.deadline) return this.#giveUp(result);
     this.#tried = undefined;
     this.#wait = clock.timer(wait, () => {
-      const member = this.#caller.pick(this.#router, this, NONE);
-      if (member === undefined) this.#giveUp(result);
-      else this.start(member);
+      const target = this.#caller.pick(this.#router, this, NONE);
+      if (target === undefined) this.#giveUp(result);
+      else this.start(target);
     });
   }
 
@@ -148,8 +162,14 @@ export class RemoteCall implements RouteCall {
     this.#finish(this.#started ?? result);
   }
 
+  #tryEnded(): void {
+    if (this.#target !== undefined) this.#target.traffic.inFlight--;
+    this.#target = undefined;
+  }
+
   #finish(result: Result<unknown, Fault>): void {
     this.done = true;
+    this.#tryEnded();
     this.#wait?.();
     this.onDone?.();
     this.#caller.finished();

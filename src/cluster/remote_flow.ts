@@ -4,7 +4,8 @@ import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
 import { encodeMessage, type WireMessage } from "../wire/envelope.ts";
 import type { Link } from "./link.ts";
 import { RemoteStream } from "./remote_stream.ts";
-import type { Member } from "./types.ts";
+import type { Target } from "./target.ts";
+import type { Peer } from "../ports/transport.ts";
 
 /** How long a stream may say nothing at all, in ms; a living one gives a sign three times as often. */
 const SILENCE = 30_000;
@@ -23,7 +24,7 @@ export interface FlowPlan {
 export interface FlowCaller {
   readonly link: Link;
   readonly attempts: number;
-  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Member | undefined;
+  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Target | undefined;
   /** The values of this node's own handler. */
   own(): AsyncIterable<unknown>;
   nobody(type: string): Fault;
@@ -55,7 +56,7 @@ export async function* flowFrom(
 
 async function* read(
   link: Link,
-  member: Member,
+  member: Peer,
   stream: RemoteStream,
   { message, deadline, signals }: FlowPlan,
 ): AsyncGenerator<unknown, void, undefined> {

@@ -2,14 +2,14 @@ import { failure, type Fault, faultOf, type Result } from "../result.ts";
 import { type Contract, contractOf } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
 import type { RouteCall, Router } from "../message/route.ts";
-import { type Behavior, compose } from "../mediator/behavior.ts";
-import { type Host, MessageContext, Origin } from "../mediator/context.ts";
+import type { Behavior } from "../mediator/behavior.ts";
+import { type Host, Origin } from "../mediator/context.ts";
 import { broken } from "../mediator/flow.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import { cancelledFault } from "../mediator/supervise.ts";
-import type { Step } from "../mediator/types.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import { messageOf } from "./call_frame.ts";
+import { CallerSide } from "./caller_side.ts";
 import { Candidates, pick } from "./candidates.ts";
 import type { Link } from "./link.ts";
 import { Outbound } from "./outbound.ts";
@@ -17,6 +17,7 @@ import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
 import { flowFrom } from "./remote_flow.ts";
+import type { Target } from "./target.ts";
 import type { Member } from "./types.ts";
 import { leftFault, nobodyFault } from "./unavailable.ts";
 
@@ -42,24 +43,25 @@ export class Sender implements Host, Caller {
   readonly #engine: Engine;
   readonly #link: Link;
   readonly #options: SenderOptions;
-  readonly #candidates: Candidates = new Candidates();
+  readonly #candidates: Candidates;
   readonly #outbound: Map<string, Outbound> = new Map();
-  readonly #steps: Map<Contract, Step> = new Map();
-  readonly #here: Origin = new Origin();
-  readonly #counted = (result: Result<unknown, Fault>): Result<unknown, Fault> => {
-    this.underWay--;
-    return result;
-  };
+  readonly #layers: CallerSide | undefined;
+  readonly #plain: Origin = new Origin();
   #time: number | undefined;
 
   constructor(engine: Engine, link: Link, options: SenderOptions) {
     this.#engine = engine;
     this.#link = link;
     this.#options = options;
+    this.#candidates = new Candidates(link.membership);
     this.runtime = engine.runtime;
+    const { behaviors } = options;
+    this.#layers = behaviors.length === 0
+      ? undefined
+      : new CallerSide(behaviors, engine.runtime, this.#route.bind(this));
     this.attempts = options.attempts;
     this.nextId = engine.nextId;
-    this.#here.host = this;
+    this.#plain.host = this;
   }
 
   now(): number {
@@ -68,9 +70,9 @@ export class Sender implements Host, Caller {
 
   dispatch(message: Message, origin: Origin | undefined): Promise<Result<unknown, Fault>> {
     try {
-      const step = this.#options.behaviors.length === 0 ? undefined : this.#stepOf(message);
-      if (step === undefined) return this.#route(message, origin);
-      return step(message, origin);
+      const contract = contractOf(message);
+      if (this.#layers === undefined || contract === undefined) return this.#route(message, origin, contract);
+      return this.#layers.send(message, origin, contract, this);
     } catch (thrown) {
       return Promise.resolve(failure(faultOf(thrown)));
     }
@@ -78,12 +80,12 @@ export class Sender implements Host, Caller {
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
     if (this.#left) return Promise.resolve(failure(leftFault(message.type)));
-    const others = this.#candidatesOf(message.type).filter((member) => !member.local);
+    const others = this.#candidatesOf(message.type).filter((target) => !target.local);
     if (others.length === 0) return this.#engine.tell(message, this.#hosted(origin));
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
     const wire = wireOf(message, own, own.id);
-    for (const member of others) this.#to(member).notify(wire);
+    for (const target of others) this.#to(target).notify(wire);
     return this.#engine.tell(message, own);
   }
 
@@ -109,17 +111,21 @@ export class Sender implements Host, Caller {
       message: wireOf(message, own, own.id),
       deadline: Math.min(timeout, own.deadline),
       router: contract?.route ?? this.#options.router,
-      route: { type: message.type, key },
+      route: { type: message.type, key, zone: this.zone },
       signals: signalsOf(origin),
     });
   }
 
-  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Member | undefined {
+  get zone(): string | undefined {
+    return this.#link.membership.self.zone;
+  }
+
+  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Target | undefined {
     return pick(router, call, this.#candidatesOf(call.type), tried);
   }
 
-  attempt(member: Member, call: RemoteCall): void {
-    if (member.local) {
+  attempt(target: Target, call: RemoteCall): void {
+    if (target.local) {
       const message = { ...call.message, remaining: call.deadline - this.now() };
       const origin = originOf(message, this, this.now());
       origin.bounded = true;
@@ -130,7 +136,7 @@ export class Sender implements Host, Caller {
       return;
     }
     this.sent++;
-    const outbound = this.#to(member);
+    const outbound = this.#to(target);
     outbound.budget.earn(0.1);
     outbound.call(call);
   }
@@ -152,6 +158,7 @@ export class Sender implements Host, Caller {
     const outbound = this.#outbound.get(member.id);
     this.#outbound.delete(member.id);
     outbound?.close();
+    this.#candidates.forget(member.id);
     if (dead) outbound?.lost();
   }
 
@@ -163,21 +170,18 @@ export class Sender implements Host, Caller {
   #route(
     message: Message,
     origin: Origin | undefined,
-    contract = contractOf(message),
+    contract: Contract | undefined,
   ): Promise<Result<unknown, Fault>> {
     const { type, body } = message;
     if (this.#left) return Promise.resolve(failure(leftFault(type)));
     const router = contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
-    const member = pick(router, { type, key }, this.#candidatesOf(type));
-    if (member === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
-    if (member.local) {
-      this.underWay++;
-      return this.#engine.dispatch(message, this.#hosted(origin)).then(this.#counted);
-    }
+    const target = pick(router, { type, key, zone: this.zone }, this.#candidatesOf(type));
+    if (target === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
+    if (target.local) return this.#here(message, origin, target);
     const given = origin?.deadline ?? Infinity;
     const limit = contract?.timeout ?? (given === Infinity ? this.#options.callTimeout : Infinity);
-    const deadline = Math.min(given, limit + this.#turnNow());
+    const deadline = Math.min(given, limit + this.turn());
     const idempotent = contract?.idempotent ?? message.kind === "query";
     const signals = signalsOf(origin);
     if (signals.some((signal) => signal.aborted)) return Promise.resolve(failure(cancelledFault(type)));
@@ -186,44 +190,36 @@ export class Sender implements Host, Caller {
       const wire = wireOf(message, origin, origin?.id);
       const call = new RemoteCall(this, wire, key, deadline, router, idempotent, resolve);
       if (signals.length > 0) cancelWith(call, signals);
-      call.start(member);
+      call.start(target);
     });
   }
 
-  /** The caller's own behaviors around a contract, composed once. */
-  #stepOf(
-    message: Message,
-  ): ((message: Message, origin: Origin | undefined) => Promise<Result<unknown, Fault>>) | undefined {
-    const contract = contractOf(message);
-    if (contract === undefined) return undefined;
-    let step = this.#steps.get(contract);
-    if (step === undefined) {
-      const send: Step = (context) => {
-        const inner = (context as MessageContext).origin ?? new Origin();
-        inner.id ??= context.id;
-        return this.#route({ kind: contract.kind, type: contract.type, body: context.body }, inner, contract);
-      };
-      const failed = (thrown: unknown) => failure(faultOf(thrown));
-      step = compose(send, this.#options.behaviors, contract, this.runtime, failed);
-      this.#steps.set(contract, step);
-    }
-    const composed = step;
-    return ({ body }, origin) => composed(new MessageContext({ contract, host: this }, body, origin));
+  /** This node itself is the one. */
+  #here(message: Message, origin: Origin | undefined, { traffic }: Target): Promise<Result<unknown, Fault>> {
+    this.underWay++;
+    traffic.inFlight++;
+    const began = this.turn();
+    return this.#engine.dispatch(message, this.#hosted(origin)).then((result) => {
+      this.underWay--;
+      traffic.inFlight--;
+      traffic.answered(this.turn() - began);
+      return result;
+    });
   }
 
   get #left(): boolean {
     return this.#link.membership.self.status === "left";
   }
 
-  #candidatesOf(type: string): readonly Member[] {
-    return this.#candidates.of(type, this.#members);
+  #candidatesOf(type: string): readonly Target[] {
+    return this.#candidates.of(type);
   }
 
   get #members(): readonly Member[] {
-    return this.#link.membership.view(this.runtime.clock);
+    return this.#link.membership.members(this.runtime.clock);
   }
 
-  #to({ id, endpoint }: Member): Outbound {
+  #to({ id, endpoint }: Target): Outbound {
     let outbound = this.#outbound.get(id);
     if (outbound === undefined || outbound.peer.endpoint !== endpoint) {
       outbound = new Outbound(this.#link, { id, endpoint });
@@ -234,13 +230,13 @@ export class Sender implements Host, Caller {
 
   /** The same origin, with this node as the one that handlers send through. */
   #hosted(origin: Origin | undefined): Origin {
-    if (origin === undefined) return this.#here;
+    if (origin === undefined) return this.#plain;
     origin.host = this;
     return origin;
   }
 
   /** The time, read once for all calls of a turn. */
-  #turnNow(): number {
+  turn(): number {
     if (this.#time === undefined) {
       this.#time = this.now();
       queueMicrotask(() => this.#time = undefined);

@@ -1,34 +1,54 @@
 import type { Behavior } from "../mediator/behavior.ts";
 import type { Dispatcher } from "../mediator/types.ts";
-import type { Router, RouteTarget } from "../message/route.ts";
+import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
 
 /** Where a node is in its life. Only a `ready` one is given calls. */
 export type Status = "joining" | "ready" | "draining" | "left";
 
+/**
+ * What a node is: a process with an address of its own, an object that is addressed by name, or a service whose one
+ * address many instances share.
+ */
+export type NodeKind = "process" | "object" | "service";
+
 /** A node as the others see it. */
-export interface Member extends RouteTarget {
+export interface Member {
   /** Its name. */
   readonly id: string;
   /** Where other nodes reach it. */
   readonly endpoint: string;
+  /** What it is. */
+  readonly kind: NodeKind;
   /** Told apart from earlier lives of the same name; the larger is the later. */
   readonly incarnation: number;
   /** Where it is in its life. */
   readonly status: Status;
   /** The names of the messages it serves. */
   readonly contracts: readonly string[];
-  /** Calls in flight there at its last heartbeat. */
+  /** Calls in flight there, as it said last. */
   readonly load: number;
-  /** How late its event loop ran at its last heartbeat, in ms. */
+  /** How late its event loop ran, as it said last, in ms. */
   readonly lag: number;
+  /** How much of a processor it used, as it said last, from 0 to 1; `undefined` where it cannot tell. */
+  readonly cpu: number | undefined;
+  /** How much of its memory it used, as it said last, from 0 to 1; `undefined` where it cannot tell. */
+  readonly memory: number | undefined;
   /** What it was joined with. */
   readonly tags: Readonly<Record<string, string>>;
+  /** Where it stands, if it said. */
+  readonly zone: string | undefined;
+  /** Which version it runs, if it said. */
+  readonly version: string | undefined;
+  /** How much it takes compared with others. */
+  readonly weight: number;
   /** Whether it is the node that was asked. */
   readonly local: boolean;
   /** Whether this node can reach it just now; a refused connection makes it false until it answers again. */
   readonly reachable: boolean;
+  /** Whether nobody could reach it lately; unless it objects it will be declared dead. */
+  readonly suspected: boolean;
   /** When it was last heard of, in ms since 1970 by this node's clock. */
   readonly lastSeen: number;
 }
@@ -42,6 +62,8 @@ export type ClusterEvent =
 export interface ClusterView {
   /** Grows with each change that this node saw. */
   readonly version: number;
+  /** The same number on all nodes whose views hold the same nodes, saying the same of themselves. */
+  readonly digest: number;
   /** All nodes known, ordered by name. */
   readonly members: readonly Member[];
   /** What changed since the view before; several changes where a slow reader skipped views. */
@@ -50,10 +72,15 @@ export interface ClusterView {
 
 /** How often nodes speak and how long they wait, in ms. */
 export interface Timing {
-  /** Between two heartbeats. */
+  /** Between two heartbeats of a node; each goes to a few of the others in turn. */
   readonly heartbeat: number;
-  /** Silence after which a node counts as dead. */
+  /** How long a node that answers nobody has, from the first heartbeat it does not answer, until it counts as dead. */
   readonly timeout: number;
+  /**
+   * How long a heartbeat waits for its answer before others are asked to try; at most a third of the timeout.
+   * @default the heartbeat, or a fifth of the timeout if that is less
+   */
+  readonly probe?: number;
 }
 
 /** What {@linkcode joinCluster} takes. */
@@ -79,8 +106,16 @@ export interface ClusterOptions {
   readonly attempts?: number;
   /** The longest that leaving waits for calls in flight, in ms. @default 8000 */
   readonly drain?: number;
-  /** Facts about the node for routers and people, such as a zone or a version. */
+  /** Facts about the node for routers and people. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** Where the node stands, such as a data centre. */
+  readonly zone?: string;
+  /** Which version of the application it runs. */
+  readonly version?: string;
+  /** How much it takes compared with others. @default 1 */
+  readonly weight?: number;
+  /** What the node is. @default "process" */
+  readonly kind?: NodeKind;
   /** What messages are written as between nodes; the same on all. @default JSON */
   readonly codec?: Codec;
   /** Takes reliable events over a backend that keeps nothing; they may then be lost. @default false */

@@ -16,8 +16,32 @@ export interface Policy<In> {
   readonly idempotent?: boolean | undefined;
   /** Picks the node; the cluster's own router if left out. */
   readonly route?: Router | undefined;
+  /** Keeps answers of a query on the node that asked. */
+  readonly cache?: CachePolicy<In> | undefined;
+  /** Queries whose kept answers are let go, on every node, when a command has succeeded. */
+  readonly invalidates?: readonly { readonly type: string }[] | undefined;
+  /** Spreads the messages over so many shards, each of which one node owns. */
+  readonly shard?: ShardPolicy<In> | undefined;
   /** One line for a person, shown in generated documents. */
   readonly summary?: string | undefined;
+}
+
+/** How long answers of a query are kept. */
+export interface CachePolicy<In> {
+  /** How long an answer holds, in ms. */
+  readonly ttl: number;
+  /** What tells bodies apart; all of a body, whatever the order of its properties, if left out. */
+  readonly key?: ((body: In) => string) | undefined;
+  /** How long after that the old answer is still given while a new one is fetched, in ms. @default 0 */
+  readonly staleWhileRevalidate?: number | undefined;
+}
+
+/** How messages are spread over shards. */
+export interface ShardPolicy<In> {
+  /** Messages with one key are in one shard. */
+  readonly key: (body: In) => string;
+  /** How many shards there are; the same for as long as the contract lives. */
+  readonly count: number;
 }
 
 /**
@@ -178,6 +202,9 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     timeout: policy.timeout,
     idempotent: policy.idempotent ?? false,
     route: policy.route,
+    cache: policy.cache,
+    invalidates: policy.invalidates,
+    shard: policy.shard,
     summary: policy.summary,
   });
   Object.defineProperty(Made, "name", { value: type });

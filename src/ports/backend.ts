@@ -1,3 +1,4 @@
+import type { Store } from "./store.ts";
 import type { Peer, Transport } from "./transport.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -18,6 +19,8 @@ export interface BackendParts {
   readonly transport: Transport;
   /** Nodes to ask for the others: endpoints known beforehand, or all that a registry lists just now. */
   seeds(): readonly Peer[];
+  /** What all nodes keep together; left out by a backend that keeps nothing. */
+  readonly store?: Store;
 }
 
 /** Everything outside the process that a node stands on. Changing it is one line. */

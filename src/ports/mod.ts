@@ -13,5 +13,6 @@
 export * from "./backend.ts";
 export * from "./codec.ts";
 export * from "./runtime.ts";
+export * from "./store.ts";
 export * from "./system_runtime.ts";
 export * from "./transport.ts";

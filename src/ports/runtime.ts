@@ -16,6 +16,16 @@ export interface Runtime {
   background(work: Promise<unknown>): void;
   /** Takes what an operator should know. Must not throw. */
   log(entry: LogEntry): void;
+  /** How busy the machine or process is just now; left out where nobody can tell. */
+  readonly usage?: (() => Usage) | undefined;
+}
+
+/** How busy a machine or process is. */
+export interface Usage {
+  /** The part of the processor time since it was asked last that was used, from 0 to 1. */
+  readonly cpu: number | undefined;
+  /** The part of the memory there is that is used, from 0 to 1. */
+  readonly memory: number | undefined;
 }
 
 /** Time and timers. */

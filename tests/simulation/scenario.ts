@@ -181,8 +181,8 @@ class Scenario {
 
   #views(): string[] {
     return [...this.#nodes.values()].map(({ node }) =>
-      (node?.members() ?? []).map(({ id, status, reachable }) =>
-        `${id} ${reachable ? status : "unreachable"}`
+      (node?.members() ?? []).map(({ id, status, reachable, suspected }) =>
+        `${id} ${suspected ? "suspected" : reachable ? status : "unreachable"}`
       ).join()
     );
   }

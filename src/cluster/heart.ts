@@ -33,7 +33,6 @@ export interface Body {
  */
 export class Heart implements Pulse {
   stopped: boolean = false;
-  stoodStill: number = -Infinity;
   readonly #link: Link;
   readonly #body: Body;
   readonly #membership: Membership;
@@ -117,7 +116,7 @@ export class Heart implements Pulse {
     const now = this.#clock.mono();
     const lag = Math.max(now - this.#due, 0);
     const late = lag > heartbeat / 2 ? lag : 0;
-    if (late > 0) this.#late(now, late);
+    if (late > 0) this.#late(late);
     this.#sickness = Math.min(Math.max(this.#sickness + (late > 0 ? 2 : -0.5), 0), SICKEST);
     this.#membership.tick(now, late, this.patience);
     this.#beat(lag);
@@ -127,8 +126,7 @@ export class Heart implements Pulse {
     this.learnt();
   }
 
-  #late(now: number, late: number): void {
-    this.stoodStill = now;
+  #late(late: number): void {
     this.#link.runtime.log({
       level: "warn",
       event: "node.late",

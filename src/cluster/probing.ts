@@ -17,6 +17,8 @@ const DIFFERENCES = 256;
 /** What came of speaking to a node. */
 interface Answer {
   readonly answered: boolean;
+  /** Whether this node itself stood still while it waited, so that it cannot tell who kept silent. */
+  readonly late: boolean;
   readonly items: readonly unknown[];
 }
 
@@ -24,8 +26,6 @@ interface Answer {
 export interface Pulse {
   /** How many times longer than usual this node waits, since it is not well itself. */
   readonly patience: number;
-  /** When this node last stood still, by the runtime's `clock.mono()`, in ms. */
-  readonly stoodStill: number;
   readonly stopped: boolean;
   /** Called when something was learnt. */
   learnt(): void;
@@ -53,14 +53,13 @@ export class Probing {
 
   /** Sends a heartbeat; asks others about a node that does not answer it. */
   async probe(peer: Peer): Promise<void> {
-    const { membership, runtime } = this.#link;
+    const { membership } = this.#link;
     const seq = membership.find(peer.id)?.seq;
-    const began = runtime.clock.mono();
-    const { answered } = await this.greet(peer);
-    if (answered || this.#pulse.stopped || seq === undefined) return;
+    const { answered, late } = await this.greet(peer);
+    if (answered || late || this.#pulse.stopped || seq === undefined) return;
     membership.contact(peer.id, false);
     this.#pulse.learnt();
-    await this.#inquire(peer, seq, began);
+    await this.#inquire(peer, seq);
   }
 
   /** Sends a heartbeat. Settles when it was answered, refused or out of time. */
@@ -102,21 +101,18 @@ export class Probing {
   }
 
   /** Asks others whether they can reach a node; suspects it if nobody can. */
-  async #inquire(peer: Peer, seq: number, began: number): Promise<void> {
+  async #inquire(peer: Peer, seq: number): Promise<void> {
     if (this.#asking.has(peer.id)) return;
     this.#asking.add(peer.id);
     const { membership, runtime } = this.#link;
     const others = membership.records().filter(({ id }) => id !== peer.id && !membership.unreachable(id));
     const limit = membership.timing.probe * 1.5 * this.#pulse.patience;
     const asked = this.rounds.some(others, ASKED).map((other) => this.#send(other, ["ping", peer.id], limit));
-    const reached = (await Promise.all(asked)).some(({ items }) =>
-      items[0] === "pinged" && items[1] === true
-    );
+    const answers = await Promise.all(asked);
+    const excused = answers.some(({ late, items }) => late || (items[0] === "pinged" && items[1] === true));
     this.#asking.delete(peer.id);
     const { incarnation } = membership.find(peer.id) ?? {};
-    if (reached || this.#pulse.stopped || incarnation === undefined) return;
-    // Whoever stood still while it waited cannot tell who kept silent.
-    if (this.#pulse.stoodStill >= began) return;
+    if (excused || this.#pulse.stopped || incarnation === undefined) return;
     membership.suspect(peer.id, incarnation, seq, runtime.clock.mono());
     this.#pulse.learnt();
   }
@@ -126,9 +122,10 @@ export class Probing {
     const { codec, runtime, membership } = this.#link;
     const peer = { id, endpoint };
     const abort = new AbortController();
+    const due = runtime.clock.mono() + limit;
     let answer: readonly unknown[] | undefined;
     let stop: (() => void) | undefined;
-    const late = new Promise<void>((resolve) => {
+    const silence = new Promise<void>((resolve) => {
       stop = runtime.clock.timer(limit, () => {
         abort.abort(new CatgaError(cancelledFault("heartbeat")));
         resolve();
@@ -139,14 +136,15 @@ export class Probing {
       const sent = this.#link.exchange(peer, frame, (reply) => {
         answer = decodeEnvelope(codec, reply).items;
       }, { signal: abort.signal });
-      await Promise.race([sent, late]);
+      await Promise.race([sent, silence]);
     } catch (thrown) {
       if (faultOf(thrown).code === "UNAVAILABLE") membership.contact(id, false);
     } finally {
       stop?.();
     }
     if (answer !== undefined) await this.#answered(peer, answer);
-    return { answered: answer !== undefined, items: answer ?? [] };
+    const late = runtime.clock.mono() > due + membership.timing.heartbeat / 2;
+    return { answered: answer !== undefined, late, items: answer ?? [] };
   }
 
   async #answered(peer: Peer, items: readonly unknown[]): Promise<void> {

@@ -37,6 +37,8 @@ export interface OpenExchange {
 export interface NetworkStats {
   /** Frames, replies and ends sent. */
   readonly sent: number;
+  /** How large all of them were together, in bytes, or in characters where they are text. */
+  readonly size: number;
   /** Those that did not arrive. */
   readonly lost: number;
   /** Those that were sent once and arrived twice. */

@@ -38,7 +38,7 @@ export class Network implements SimulatedNetwork, Carrier {
   readonly #random: SeededRandom;
   readonly #seats: Map<string, Seat> = new Map();
   readonly #links: Links;
-  readonly #stats = { sent: 0, lost: 0, duplicated: 0, slow: 0 };
+  readonly #stats = { sent: 0, size: 0, lost: 0, duplicated: 0, slow: 0 };
 
   constructor(world: NetworkWorld, options: NetworkOptions, random: SeededRandom) {
     this.world = world;
@@ -118,6 +118,7 @@ export class Network implements SimulatedNetwork, Carrier {
     const [least, most] = slow ? conditions.slowLatency : conditions.latency;
     const latency = random.between(least, most);
     this.#stats.sent++;
+    this.#stats.size += size;
     if (lost || this.#links.isCut(source, target)) {
       this.#stats.lost++;
       this.world.trace.add(this.world.time, "lose", target, source, size, kind);

@@ -1,6 +1,7 @@
 import type { Result } from "../result.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
+import type { Router } from "../message/route.ts";
 import { publishEach, sendEach } from "../mediator/batch.ts";
 import { Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
@@ -19,6 +20,7 @@ import type {
   ClusterView,
   Member,
   Node,
+  NodeAnswer,
   NodeHealth,
   NodeStats,
   Status,
@@ -116,6 +118,15 @@ export class ClusterNode implements Node {
 
   stream<M extends Streamable>(message: M, options?: SendOptions): AsyncIterable<OutputOf<M>> {
     return this.#sender.flow(message, Origin.of(this.#sender, options)) as AsyncIterable<OutputOf<M>>;
+  }
+
+  broadcast<M extends Answerable>(message: M, options?: SendOptions): Promise<readonly NodeAnswer<M>[]> {
+    return Promise.all(
+      this.#sender.serving(message.type).map(async (node) => {
+        const route: Router = (_call, targets) => targets.find(({ id }) => id === node);
+        return { node, result: await this.send(message, { ...options, route }) };
+      }),
+    );
   }
 
   members(): readonly Member[] {

@@ -80,7 +80,7 @@ export class Sender implements Host, Caller {
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
     if (this.#left) return Promise.resolve(failure(leftFault(message.type)));
-    const others = this.#candidatesOf(message.type).filter((target) => !target.local);
+    const others = this.#candidates.of(message.type).filter((target) => !target.local);
     if (others.length === 0) return this.#engine.tell(message, this.#hosted(origin));
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
@@ -110,7 +110,7 @@ export class Sender implements Host, Caller {
     }, {
       message: wireOf(message, own, own.id),
       deadline: Math.min(timeout, own.deadline),
-      router: contract?.route ?? this.#options.router,
+      router: origin?.route ?? contract?.route ?? this.#options.router,
       route: { type: message.type, key, zone: this.zone },
       signals: signalsOf(origin),
     });
@@ -120,8 +120,13 @@ export class Sender implements Host, Caller {
     return this.#link.membership.self.zone;
   }
 
+  /** The names of all nodes that serve a message, without those that many instances stand behind. */
+  serving(type: string): readonly string[] {
+    return this.#candidates.of(type).filter(({ kind }) => kind !== "service").map(({ id }) => id);
+  }
+
   pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Target | undefined {
-    return pick(router, call, this.#candidatesOf(call.type), tried);
+    return pick(router, call, this.#candidates.of(call.type), tried);
   }
 
   attempt(target: Target, call: RemoteCall): void {
@@ -174,9 +179,9 @@ export class Sender implements Host, Caller {
   ): Promise<Result<unknown, Fault>> {
     const { type, body } = message;
     if (this.#left) return Promise.resolve(failure(leftFault(type)));
-    const router = contract?.route ?? this.#options.router;
+    const router = origin?.route ?? contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
-    const target = pick(router, { type, key, zone: this.zone }, this.#candidatesOf(type));
+    const target = pick(router, { type, key, zone: this.zone }, this.#candidates.of(type));
     if (target === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
     if (target.local) return this.#here(message, origin, target);
     const given = origin?.deadline ?? Infinity;
@@ -209,10 +214,6 @@ export class Sender implements Host, Caller {
 
   get #left(): boolean {
     return this.#link.membership.self.status === "left";
-  }
-
-  #candidatesOf(type: string): readonly Target[] {
-    return this.#candidates.of(type);
   }
 
   get #members(): readonly Member[] {

@@ -1,5 +1,6 @@
 import type { RouteTarget } from "../message/route.ts";
 import type { Known } from "./known.ts";
+import type { NodeKind } from "./types.ts";
 
 /** How much of a new answer's time the smoothed one takes on. */
 const SHARE = 0.1;
@@ -35,6 +36,10 @@ export class Target implements RouteTarget {
 
   get endpoint(): string {
     return this.#known.record.endpoint;
+  }
+
+  get kind(): NodeKind {
+    return this.#known.record.kind;
   }
 
   get local(): boolean {

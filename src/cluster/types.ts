@@ -1,5 +1,7 @@
+import type { Result } from "../result.ts";
 import type { Behavior } from "../mediator/behavior.ts";
-import type { Dispatcher } from "../mediator/types.ts";
+import type { Dispatcher, SendOptions } from "../mediator/types.ts";
+import type { Answerable, FaultOf, OutputOf } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
@@ -164,6 +166,14 @@ export interface NodeStats {
   readonly refused: number;
 }
 
+/** What one node answered to a broadcast. */
+export interface NodeAnswer<M> {
+  /** The node's name. */
+  readonly node: string;
+  /** What came of asking it. */
+  readonly result: Result<OutputOf<M>, FaultOf<M>>;
+}
+
 /** A mediator in a cluster: the same verbs, answered by whichever node serves the message. */
 export interface Node extends Dispatcher, AsyncDisposable {
   /** Its name. */
@@ -172,6 +182,11 @@ export interface Node extends Dispatcher, AsyncDisposable {
   readonly endpoint: string;
   /** Where it is in its life. */
   readonly status: Status;
+  /**
+   * Asks every node that serves a command or query, this one included, and waits for all; instances behind one address
+   * (`kind: "service"`) are left out. One entry a node, whether it answered or failed. Never rejects.
+   */
+  broadcast<M extends Answerable>(message: M, options?: SendOptions): Promise<readonly NodeAnswer<M>[]>;
   /** All nodes that this one knows of, itself included, ordered by name. */
   members(): readonly Member[];
   /** The whole view at once, then again after each change; a slow reader skips views, never the last one. */

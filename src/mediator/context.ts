@@ -1,6 +1,7 @@
 import { CatgaError, type Fault, type Result } from "../result.ts";
 import type { Contract } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
+import type { Router } from "../message/route.ts";
 import { publishEach, sendEach } from "./batch.ts";
 import type { BatchOptions, Context, Results, SendOptions } from "./types.ts";
 
@@ -24,6 +25,8 @@ export class Origin {
   causationId: string | undefined;
   headers: Readonly<Record<string, string>> | undefined;
   signal: AbortSignal | undefined;
+  /** Picks the node where the caller wants another one than the contract. */
+  route: Router | undefined;
   deadline: number = Infinity;
   /** Whether the caller set a limit of its own, so that somebody has to watch it. */
   bounded: boolean = false;
@@ -43,6 +46,7 @@ export class Origin {
     const inherited = options.headers === undefined ? undefined : parent?.headersIfAny;
     origin.headers = inherited === undefined ? options.headers : { ...inherited, ...options.headers };
     origin.signal = options.signal;
+    origin.route = options.route;
     if (options.timeout !== undefined) {
       // What is no number of ms leaves no time at all.
       origin.deadline = Math.min(origin.deadline, host.now() + (options.timeout > 0 ? options.timeout : 0));

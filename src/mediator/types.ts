@@ -1,6 +1,7 @@
 import type { Failure, FailureOf, Fault, Result, Success } from "../result.ts";
 import type { Contract, ParsedOf } from "../message/contract.ts";
 import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
+import type { Router } from "../message/route.ts";
 
 /** What bounds and accompanies one call. */
 export interface SendOptions {
@@ -13,6 +14,8 @@ export interface SendOptions {
   readonly timeout?: number | undefined;
   /** Travels with the message and everything sent because of it; of two with one name the later holds. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Picks the node, in the place of the contract's router and the node's own. Means nothing outside a cluster. */
+  readonly route?: Router | undefined;
 }
 
 /** What bounds a batch. `signal` ends all of it; `timeout` is for each call, from when that is started. */

@@ -6,6 +6,7 @@ import {
   on,
   query,
   reliableEvent,
+  type Router,
   stream,
   type,
   unwrap,
@@ -13,9 +14,11 @@ import {
 import { joinCluster, localFirst, roundRobin } from "@catga/catga/cluster";
 import { memory } from "@catga/catga/memory";
 import {
+  Break,
   cluster,
   Count,
   end,
+  Hang,
   Happened,
   kindOf,
   probe,
@@ -76,6 +79,45 @@ describe("routing", () => {
     const first = node.stream(Each())[Symbol.asyncIterator]().next();
     expect(await first.catch((thrown: unknown) => thrown)).toMatchObject({ code: "INTERNAL" });
     await node.leave();
+  });
+
+  test("a send may say where it goes, whatever the contract and the node say", async () => {
+    const probes = await cluster(["a", "b", "c"]);
+    const [a] = probes;
+    const route: Router = (_call, targets) => targets.at(-1);
+    for (let n = 0; n < 3; n++) expect(unwrap(await a!.node.send(Who({}), { route }))).toBe("c");
+    const missing = await a!.node.send(Who({}), { route: () => undefined });
+    expect(missing).toMatchObject({ ok: false, error: { code: "UNAVAILABLE" } });
+    await end(probes);
+  });
+
+  test("a broadcast asks every node once, and tells one that fails from those that answer", async () => {
+    const probes = await cluster(["a", "b", "c"]);
+    const answers = await probes[1]!.node.broadcast(Who({}));
+    expect(answers.map(({ node, result }) => [node, unwrap(result)])).toEqual([["a", "a"], ["b", "b"], [
+      "c",
+      "c",
+    ]]);
+    const failed = await probes[1]!.node.broadcast(Break("fail"));
+    expect(failed.map(({ node, result }) => [node, result.ok ? "" : result.error.data])).toEqual(
+      ["a", "b", "c"].map((node) => [node, { node }]),
+    );
+    const hanging = await probes[0]!.node.broadcast(Hang(), { timeout: 50 });
+    expect(hanging.map(({ node, result }) => [node, result.ok ? "" : result.error.code])).toEqual(
+      ["a", "b", "c"].map((node) => [node, "TIMEOUT"]),
+    );
+    await end(probes);
+  });
+
+  test("a broadcast leaves out what many instances stand behind, and is empty where nobody serves it", async () => {
+    const backend = memory();
+    const a = await probe("a", backend);
+    const b = await probe("b", backend, { kind: "service" });
+    await until(() => a.node.members().filter(({ status }) => status === "ready").length === 2);
+    expect((await a.node.broadcast(Who({}))).map(({ node }) => node)).toEqual(["a"]);
+    const Nobody = query("nobody", { input: type<void>(), output: type<void>() });
+    expect(await a.node.broadcast(Nobody())).toEqual([]);
+    await end([a, b]);
   });
 
   test("a router is given the key of the message", async () => {

@@ -5,6 +5,7 @@ import type { Origin } from "../mediator/context.ts";
 import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
 import type { ExchangeOptions, Reply } from "../ports/transport.ts";
 import { encodeReply, type ReceivedMessage } from "../wire/envelope.ts";
+import type { Entrant } from "./admission.ts";
 import { watchDeadlines } from "./expiry.ts";
 import type { Inbound } from "./inbound.ts";
 
@@ -130,7 +131,7 @@ export class CallFrame {
 }
 
 /** One call of another node. */
-class InboundCall {
+class InboundCall implements Entrant {
   readonly message: ReceivedMessage;
   settled: boolean = false;
   readonly #frame: CallFrame;
@@ -160,7 +161,27 @@ class InboundCall {
     if (!engine.answers(type)) {
       return this.#refuse("NO_HANDLER", `"${type}" has no handler on the node it was sent to`);
     }
-    engine.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>
+    if (inbound.admission === undefined) this.#dispatch();
+    else inbound.admission.enter(this);
+  }
+
+  begin(): void {
+    this.#dispatch().then(() => {
+      // A handler that goes on after its caller has gone keeps its place.
+      const leave = (): void => this.#frame.inbound.admission!.leave();
+      const { stillHandled = undefined } = this.#origin.context ?? {};
+      if (stillHandled === undefined) leave();
+      else stillHandled.then(leave, leave);
+    });
+  }
+
+  turnAway(): void {
+    this.#refuse("OVERLOADED", `"${this.message.type}" met a node that has all the calls it can take`);
+  }
+
+  #dispatch(): Promise<void> {
+    const { engine } = this.#frame.inbound;
+    return engine.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>
       this.#settle(result, true)
     );
   }
@@ -181,6 +202,7 @@ class InboundCall {
   #give(fault: Fault): void {
     if (this.settled) return;
     this.#settle(failure(fault), true);
+    this.#frame.inbound.admission?.forget(this);
     this.#origin.context?.cancel(fault);
   }
 

@@ -12,6 +12,7 @@ import {
   type ReceivedMessage,
   VALUE,
 } from "../wire/envelope.ts";
+import { Admission, type Capacity } from "./admission.ts";
 import { CallFrame, messageOf } from "./call_frame.ts";
 import type { Link } from "./link.ts";
 import { originOf } from "./received.ts";
@@ -25,6 +26,8 @@ export class Inbound {
   readonly engine: Engine;
   readonly host: Host;
   readonly link: Link;
+  /** Lets calls in where there is a limit to them. */
+  readonly admission: Admission | undefined;
   /** Calls under way. */
   inFlight: number = 0;
   /** Calls answered. */
@@ -45,11 +48,13 @@ export class Inbound {
     host: Host,
     link: Link,
     beat: (items: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>,
+    capacity?: Capacity,
   ) {
     this.engine = engine;
     this.host = host;
     this.link = link;
     this.#beat = beat;
+    this.admission = capacity === undefined ? undefined : new Admission(capacity);
   }
 
   /** Takes a frame; settles when there will be no more replies to it. Rejects for one that cannot be read. */

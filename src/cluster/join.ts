@@ -75,6 +75,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     attempts: options.attempts ?? 3,
     callTimeout: options.callTimeout ?? 30_000,
     drain: options.drain ?? 8000,
+    capacity: options.capacity,
   });
   try {
     await node.join();

@@ -15,6 +15,7 @@
  *
  * @module
  */
+export type { Capacity } from "./admission.ts";
 export { joinCluster } from "./join.ts";
 export { localFirst, roundRobin } from "./routers.ts";
 export type * from "./types.ts";

@@ -9,6 +9,7 @@ import type { BatchOptions, Results, SendOptions } from "../mediator/types.ts";
 import type { BackendParts } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import type { Capacity } from "./admission.ts";
 import { Heart } from "./heart.ts";
 import { Inbound } from "./inbound.ts";
 import { Link } from "./link.ts";
@@ -35,6 +36,7 @@ export interface NodeParts extends SenderOptions {
   readonly codec: Codec;
   /** How long leaving waits for calls under way, in ms. */
   readonly drain: number;
+  readonly capacity: Capacity | undefined;
 }
 
 /** How long a goodbye waits for the others to take note, in ms. */
@@ -69,7 +71,13 @@ export class ClusterNode implements Node {
     this.#link = new Link(engine.runtime, parts.codec, membership, backend.transport, changed);
     this.#sender = new Sender(engine, this.#link, parts);
     this.#heart = new Heart(this.#link, { load: () => this.#load(), seeds: () => backend.seeds(), changed });
-    this.#inbound = new Inbound(engine, this.#sender, this.#link, (items) => this.#heart.take(items));
+    this.#inbound = new Inbound(
+      engine,
+      this.#sender,
+      this.#link,
+      (items) => this.#heart.take(items),
+      parts.capacity,
+    );
   }
 
   get id(): string {

@@ -4,6 +4,7 @@ import type { Dispatcher, SendOptions } from "../mediator/types.ts";
 import type { Answerable, FaultOf, OutputOf } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
+import type { Capacity } from "./admission.ts";
 import type { Codec } from "../ports/codec.ts";
 
 /** Where a node is in its life. Only a `ready` one is given calls. */
@@ -106,6 +107,11 @@ export interface ClusterOptions {
   readonly callTimeout?: number;
   /** How many nodes one call is tried on at most. @default 3 */
   readonly attempts?: number;
+  /**
+   * How many calls of other nodes are taken on at once. Beyond that callers are told `OVERLOADED` at once, which is
+   * tried elsewhere. @default 16384, none waiting
+   */
+  readonly capacity?: Capacity;
   /** The longest that leaving waits for calls in flight, in ms. @default 8000 */
   readonly drain?: number;
   /** Facts about the node for routers and people. */

@@ -1,17 +1,19 @@
 import type { RouteCall, Router } from "../message/route.ts";
 import type { Known } from "./known.ts";
 import type { Membership } from "./membership.ts";
-import { Target, Traffic } from "./target.ts";
+import { type Leading, Target, Traffic } from "./target.ts";
 
 /** Which nodes may get which messages, worked out once per version of the view. */
 export class Candidates {
   readonly #membership: Membership;
+  readonly #leading: Leading;
   readonly #byType: Map<string, readonly Target[]> = new Map();
   readonly #traffic: Map<string, Traffic> = new Map();
   #version = -1;
 
-  constructor(membership: Membership) {
+  constructor(membership: Membership, leading: Leading) {
     this.#membership = membership;
+    this.#leading = leading;
   }
 
   /** The nodes that serve a message, are ready and can be reached; a leaving node only keeps what it sends itself. */
@@ -39,7 +41,7 @@ export class Candidates {
     const { id } = known.record;
     let traffic = this.#traffic.get(id);
     if (traffic === undefined) this.#traffic.set(id, traffic = new Traffic());
-    return new Target(known, traffic, false);
+    return new Target(known, traffic, this.#leading);
   }
 }
 

@@ -46,12 +46,14 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     throw new RangeError(`Cannot join as "${id}": weight is ${weight}, but must be above 0`);
   }
   refuseUnkept(mediator, options);
+  const born = Math.floor(mediator.runtime.clock.wall());
   const parts = backend.open({ self: { id, endpoint }, runtime: mediator.runtime });
   const membership = new Membership({
     id,
     endpoint,
     kind: options.kind ?? "process",
-    incarnation: Math.floor(mediator.runtime.clock.wall()),
+    incarnation: born,
+    standing: born,
     revision: 0,
     seq: 0,
     status: "joining",

@@ -15,6 +15,6 @@ export interface Known {
 
 /** The same for whoever asks this node. */
 export function memberOf({ local, record, seen, reachable, suspected }: Known): Member {
-  const { revision: _revision, seq: _seq, ...facts } = record;
+  const { revision: _revision, seq: _seq, standing: _standing, ...facts } = record;
   return { ...facts, local, reachable, suspected: suspected !== undefined, lastSeen: seen };
 }

@@ -43,7 +43,7 @@ export class Membership {
   say(change: Partial<Omit<NodeRecord, keyof Vitals>> & { readonly incarnation?: number }): void {
     const { self } = this;
     this.#me.record = { ...self, ...change, revision: self.revision + 1 };
-    if (this.self.status !== self.status) this.#changed({ type: "status", status: this.self.status });
+    if (this.self.status !== self.status) this.note({ type: "status", status: this.self.status });
     else this.version++;
     this.#spread(self.id, ["node", ...encodeRecord(this.self)]);
     this.#turned();
@@ -89,9 +89,9 @@ export class Membership {
     if (reborn || record.seq > before.seq) known.suspected = undefined;
     if (reborn) {
       known.reachable = true;
-      this.#changed({ type: "joined", member: memberOf(known) });
+      this.note({ type: "joined", member: memberOf(known) });
     } else if (record.status === "draining" && before.status !== "draining") {
-      this.#changed({ type: "draining", member: memberOf(known) });
+      this.note({ type: "draining", member: memberOf(known) });
     } else this.version++;
   }
 
@@ -153,7 +153,7 @@ export class Membership {
     if (known === undefined) return;
     this.#known.delete(id);
     this.#turned();
-    this.#changed({ type: faulted ? "faulted" : "left", member: { ...memberOf(known), reachable: false } });
+    this.note({ type: faulted ? "faulted" : "left", member: { ...memberOf(known), reachable: false } });
   }
 
   /**
@@ -197,7 +197,7 @@ export class Membership {
     this.#known.set(record.id, known);
     this.#turned();
     this.#spread(record.id, ["node", ...encodeRecord(record)]);
-    this.#changed({ type: this.graves.rise(record.id) ? "recovered" : "joined", member: memberOf(known) });
+    this.note({ type: this.graves.rise(record.id) ? "recovered" : "joined", member: memberOf(known) });
   }
 
   /** A node said something later than what was known. */
@@ -238,7 +238,8 @@ export class Membership {
     this.#digest = undefined;
   }
 
-  #changed(event: ClusterEvent): void {
+  /** Something changed that whoever watches the cluster is to know. */
+  note(event: ClusterEvent): void {
     this.version++;
     if (this.#events.length >= NODES) this.#events.shift();
     this.#events.push(event);

@@ -17,5 +17,8 @@
  */
 export type { Capacity } from "./admission.ts";
 export { joinCluster } from "./join.ts";
+export type { Leader } from "./leader.ts";
+export { leaderOnly } from "./routers/leader_only.ts";
+export type { LeaderTask } from "./singletons.ts";
 export { localFirst, roundRobin } from "./routers.ts";
 export type * from "./types.ts";

@@ -10,10 +10,13 @@ import type { BackendParts } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Capacity } from "./admission.ts";
+import { healthOf } from "./health.ts";
 import { Heart } from "./heart.ts";
 import { Inbound } from "./inbound.ts";
+import { type Leader, type Leadership, SoftLeadership } from "./leader.ts";
 import { Link } from "./link.ts";
 import type { Membership } from "./membership.ts";
+import { type LeaderTask, Singletons } from "./singletons.ts";
 import { Sender, type SenderOptions } from "./sender.ts";
 import type {
   ClusterEvent,
@@ -22,14 +25,13 @@ import type {
   Member,
   Node,
   NodeAnswer,
-  NodeHealth,
   NodeStats,
   Status,
 } from "./types.ts";
 import { Watchers } from "./watchers.ts";
 
 /** What {@linkcode ClusterNode} is made of. */
-export interface NodeParts extends SenderOptions {
+export interface NodeParts extends Omit<SenderOptions, "leading"> {
   readonly engine: Engine;
   readonly membership: Membership;
   readonly backend: BackendParts;
@@ -57,6 +59,8 @@ export class ClusterNode implements Node {
   readonly #inbound: Inbound;
   readonly #heart: Heart;
   readonly #watchers: Watchers = new Watchers();
+  readonly #leadership: Leadership;
+  readonly #singletons: Singletons;
   #served: AsyncDisposable | undefined;
   #leaving: Promise<void> | undefined;
   #shown = -1;
@@ -69,7 +73,12 @@ export class ClusterNode implements Node {
     this.#drain = parts.drain;
     const changed = (): void => this.#changed();
     this.#link = new Link(engine.runtime, parts.codec, membership, backend.transport, changed);
-    this.#sender = new Sender(engine, this.#link, parts);
+    this.#singletons = new Singletons(engine.runtime);
+    this.#leadership = new SoftLeadership(membership, () => engine.runtime.clock.wall(), (leader) => {
+      membership.note({ type: "leader", leader });
+      this.#singletons.led(leader);
+    });
+    this.#sender = new Sender(engine, this.#link, { ...parts, leading: () => this.#leadership.leader });
     this.#heart = new Heart(this.#link, { load: () => this.#load(), seeds: () => backend.seeds(), changed });
     this.#inbound = new Inbound(
       engine,
@@ -137,6 +146,19 @@ export class ClusterNode implements Node {
     );
   }
 
+  get leader(): Leader | undefined {
+    return this.#leadership.leader;
+  }
+
+  singleton(name: string, task: LeaderTask): AsyncDisposable {
+    return this.#singletons.add(name, task);
+  }
+
+  async resign(): Promise<void> {
+    await this.#leadership.resign();
+    this.#heart.learnt();
+  }
+
   members(): readonly Member[] {
     return this.#membership.members(this.#runtime.clock);
   }
@@ -146,14 +168,7 @@ export class ClusterNode implements Node {
   }
 
   health(): ClusterHealth {
-    const nodes = this.members().map(healthOf);
-    const currentNode = nodes.find((node) => node.nodeId === this.id)!;
-    return {
-      currentNode,
-      totalNodes: nodes.length,
-      onlineNodes: nodes.filter((node) => node.isOnline).length,
-      nodes,
-    };
+    return healthOf(this.id, this.members());
   }
 
   stats(): NodeStats {
@@ -175,9 +190,9 @@ export class ClusterNode implements Node {
   }
 
   #changed(): void {
-    const { version } = this.#membership;
-    if (version === this.#shown) return;
-    this.#shown = version;
+    if (this.#membership.version === this.#shown) return;
+    this.#leadership.look();
+    this.#shown = this.#membership.version;
     const events = this.#membership.events();
     for (const event of events) {
       if (event.type === "left" || event.type === "faulted") {
@@ -196,6 +211,7 @@ export class ClusterNode implements Node {
     const { clock } = this.#runtime;
     await this.#announce("draining");
     const end = clock.mono() + this.#drain;
+    await this.#within(this.#singletons.stop(), this.#drain);
     // A call that was sent before its sender took note may still be on its way in.
     for (let quiet = 0; quiet < QUIET && clock.mono() < end; quiet = this.#load() > 0 ? 0 : quiet + LOOK) {
       await sleep(clock, LOOK);
@@ -221,9 +237,4 @@ export class ClusterNode implements Node {
     await Promise.race([work, sleep(this.#runtime.clock, ms, done.signal)]);
     done.abort();
   }
-}
-
-function healthOf({ id, endpoint, lastSeen, load, reachable, status }: Member): NodeHealth {
-  const isOnline = reachable && status !== "left";
-  return { nodeId: id, endpoint, lastSeen: new Date(lastSeen).toISOString(), load, isOnline };
 }

@@ -10,6 +10,8 @@ export interface NodeRecord extends Vitals {
   readonly zone: string | undefined;
   readonly version: string | undefined;
   readonly weight: number;
+  /** Since when it stands for leader, by its own wall clock in ms; the one that stood first leads. */
+  readonly standing: number;
 }
 
 /** The part of a record that each heartbeat carries. */
@@ -39,8 +41,8 @@ export function encodeVitals(vitals: Vitals): readonly unknown[] {
 
 /** A node's record as an item of a heartbeat. */
 export function encodeRecord(record: NodeRecord): readonly unknown[] {
-  const { endpoint, kind, status, contracts, tags, zone, version, weight } = record;
-  return [encodeVitals(record), endpoint, kind, status, contracts, tags, zone ?? "", version ?? "", weight];
+  const { endpoint, kind, status, contracts, tags, zone = "", version = "", weight, standing } = record;
+  return [encodeVitals(record), endpoint, kind, status, contracts, tags, zone, version, weight, standing];
 }
 
 /** An item of a heartbeat as a node's vitals; `undefined` if it is none. */
@@ -63,7 +65,8 @@ export function decodeVitals(item: unknown): Vitals | undefined {
 /** An item of a heartbeat as a node's record; `undefined` if it is none, or larger than a node may be. */
 export function decodeRecord(item: unknown): NodeRecord | undefined {
   if (!Array.isArray(item)) return undefined;
-  const [first, endpoint, kind, status, contracts, tags, zone, version, weight] = item as readonly unknown[];
+  const [first, endpoint, kind, status, contracts, tags, zone, version, weight, standing] =
+    item as readonly unknown[];
   const vitals = decodeVitals(first);
   if (vitals === undefined || typeof endpoint !== "string" || endpoint.length > 512) return undefined;
   if (!isKind(kind) || !isStatus(status) || !isShort(zone) || !isShort(version)) return undefined;
@@ -83,6 +86,7 @@ export function decodeRecord(item: unknown): NodeRecord | undefined {
     zone: zone === "" ? undefined : zone,
     version: version === "" ? undefined : version,
     weight: positive(weight) ?? 1,
+    standing: positive(standing) ?? 0,
   };
 }
 

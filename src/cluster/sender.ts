@@ -17,7 +17,7 @@ import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
 import { flowFrom } from "./remote_flow.ts";
-import type { Target } from "./target.ts";
+import type { Leading, Target } from "./target.ts";
 import type { Member } from "./types.ts";
 import { leftFault, nobodyFault } from "./unavailable.ts";
 
@@ -26,6 +26,7 @@ export interface SenderOptions {
   readonly router: Router;
   readonly behaviors: readonly Behavior[];
   readonly attempts: number;
+  readonly leading: Leading;
   readonly callTimeout: number;
 }
 
@@ -53,7 +54,7 @@ export class Sender implements Host, Caller {
     this.#engine = engine;
     this.#link = link;
     this.#options = options;
-    this.#candidates = new Candidates(link.membership);
+    this.#candidates = new Candidates(link.membership, options.leading);
     this.runtime = engine.runtime;
     const { behaviors } = options;
     this.#layers = behaviors.length === 0

@@ -2,6 +2,9 @@ import type { RouteTarget } from "../message/route.ts";
 import type { Known } from "./known.ts";
 import type { NodeKind } from "./types.ts";
 
+/** Tells who leads just now. */
+export type Leading = () => { readonly id: string } | undefined;
+
 /** How much of a new answer's time the smoothed one takes on. */
 const SHARE = 0.1;
 
@@ -21,13 +24,17 @@ export class Traffic {
 /** A node as routers see it: what it said of itself, and how this node's own calls to it go just now. */
 export class Target implements RouteTarget {
   readonly traffic: Traffic;
-  readonly leader: boolean;
   readonly #known: Known;
+  readonly #leading: Leading;
 
-  constructor(known: Known, traffic: Traffic, leader: boolean) {
+  constructor(known: Known, traffic: Traffic, leading: Leading) {
     this.#known = known;
     this.traffic = traffic;
-    this.leader = leader;
+    this.#leading = leading;
+  }
+
+  get leader(): boolean {
+    return this.#leading()?.id === this.id;
   }
 
   get id(): string {

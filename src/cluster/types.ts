@@ -5,6 +5,8 @@ import type { Answerable, FaultOf, OutputOf } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
+import type { Leader } from "./leader.ts";
+import type { LeaderTask } from "./singletons.ts";
 import type { Codec } from "../ports/codec.ts";
 
 /** Where a node is in its life. Only a `ready` one is given calls. */
@@ -59,7 +61,8 @@ export interface Member {
 /** What happens in a cluster. */
 export type ClusterEvent =
   | { readonly type: "joined" | "left" | "faulted" | "recovered" | "draining"; readonly member: Member }
-  | { readonly type: "status"; readonly status: Status };
+  | { readonly type: "status"; readonly status: Status }
+  | { readonly type: "leader"; readonly leader: Leader | undefined };
 
 /** The whole cluster as one node sees it, and what changed last. */
 export interface ClusterView {
@@ -193,6 +196,15 @@ export interface Node extends Dispatcher, AsyncDisposable {
    * (`kind: "service"`) are left out. One entry a node, whether it answered or failed. Never rejects.
    */
   broadcast<M extends Answerable>(message: M, options?: SendOptions): Promise<readonly NodeAnswer<M>[]>;
+  /** Who leads the cluster, as this node sees it; `undefined` while nobody does. */
+  readonly leader: Leader | undefined;
+  /**
+   * Runs a task on whichever node leads, one run at a time, for as long as that leads: give it to every node. One that
+   * fails runs again. Disposing the answer ends it.
+   */
+  singleton(name: string, task: LeaderTask): AsyncDisposable;
+  /** Lets another node lead, if this one does and there is another. */
+  resign(): Promise<void>;
   /** All nodes that this one knows of, itself included, ordered by name. */
   members(): readonly Member[];
   /** The whole view at once, then again after each change; a slow reader skips views, never the last one. */

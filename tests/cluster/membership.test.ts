@@ -28,6 +28,7 @@ function record(id: string, change: Partial<NodeRecord> = {}): NodeRecord {
     zone: undefined,
     version: undefined,
     weight: 1,
+    standing: 1,
     ...change,
   };
 }
@@ -317,7 +318,7 @@ describe("a node's record", () => {
   });
 
   const vitals = ["b", 1, 1, 1, 0, 0, -1, -1];
-  const tail = ["process", "ready", [], {}, "", "", 1];
+  const tail = ["process", "ready", [], {}, "", "", 1, 1];
   test.each([
     [undefined],
     [{}],
@@ -337,7 +338,7 @@ describe("a node's record", () => {
   });
 
   test("cannot lie about its load or weight beyond sense", () => {
-    expect(decodeRecord([["b", 1, 1, 1, -5, "fast", -1, NaN], "e", ...tail.slice(0, -1), -3])).toMatchObject({
+    expect(decodeRecord([["b", 1, 1, 1, -5, "fast", -1, NaN], "e", ...tail.slice(0, -2), -3, 1])).toMatchObject({
       load: 0,
       lag: 0,
       cpu: undefined,

@@ -8,11 +8,13 @@ import { broken } from "../mediator/flow.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import { cancelledFault } from "../mediator/supervise.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import { TokenBucket } from "../internal/token_bucket.ts";
+import { turnClock } from "../internal/turn_clock.ts";
 import { messageOf } from "./call_frame.ts";
 import { CallerSide } from "./caller_side.ts";
+import { hedge, type Take } from "./hedge.ts";
 import { Candidates, pick } from "./candidates.ts";
 import type { Link } from "./link.ts";
-import { Outbound } from "./outbound.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
@@ -20,6 +22,10 @@ import { flowFrom } from "./remote_flow.ts";
 import type { Leading, Target } from "./target.ts";
 import type { Member } from "./types.ts";
 import { leftFault, nobodyFault } from "./unavailable.ts";
+import { Ways } from "./ways.ts";
+
+/** How much of a second call each call that may have one earns. */
+const HEDGED = 0.1;
 
 /** How a node sends. */
 export interface SenderOptions {
@@ -35,6 +41,8 @@ export class Sender implements Host, Caller {
   readonly runtime: Runtime;
   readonly attempts: number;
   readonly nextId: () => string;
+  /** The time, read once for all calls of a turn. */
+  readonly turn: () => number;
   /** Calls under way, here and on other nodes. */
   underWay: number = 0;
   /** Calls handed to other nodes. */
@@ -45,10 +53,10 @@ export class Sender implements Host, Caller {
   readonly #link: Link;
   readonly #options: SenderOptions;
   readonly #candidates: Candidates;
-  readonly #outbound: Map<string, Outbound> = new Map();
+  readonly #ways: Ways;
   readonly #layers: CallerSide | undefined;
   readonly #plain: Origin = new Origin();
-  #time: number | undefined;
+  readonly #hedges: TokenBucket;
 
   constructor(engine: Engine, link: Link, options: SenderOptions) {
     this.#engine = engine;
@@ -63,6 +71,9 @@ export class Sender implements Host, Caller {
     this.attempts = options.attempts;
     this.nextId = engine.nextId;
     this.#plain.host = this;
+    this.turn = turnClock(() => this.now());
+    this.#ways = new Ways(link);
+    this.#hedges = new TokenBucket(10, 1, this.now());
   }
 
   now(): number {
@@ -86,7 +97,7 @@ export class Sender implements Host, Caller {
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
     const wire = wireOf(message, own, own.id);
-    for (const target of others) this.#to(target).notify(wire);
+    for (const target of others) this.#ways.to(target).notify(wire);
     return this.#engine.tell(message, own);
   }
 
@@ -142,13 +153,13 @@ export class Sender implements Host, Caller {
       return;
     }
     this.sent++;
-    const outbound = this.#to(target);
+    const outbound = this.#ways.to(target);
     outbound.budget.earn(0.1);
     outbound.call(call);
   }
 
   mayRetry(id: string): boolean {
-    return this.#outbound.get(id)?.budget.take(this.now()) ?? true;
+    return this.#ways.mayRetry(id, this.now());
   }
 
   again(): void {
@@ -161,16 +172,13 @@ export class Sender implements Host, Caller {
 
   /** A node is gone: what it still has of this one's calls fails when it was declared dead. */
   forget(member: Member, dead: boolean): void {
-    const outbound = this.#outbound.get(member.id);
-    this.#outbound.delete(member.id);
-    outbound?.close();
+    this.#ways.forget(member.id, dead);
     this.#candidates.forget(member.id);
-    if (dead) outbound?.lost();
   }
 
   /** This node has left. */
   close(): void {
-    for (const outbound of this.#outbound.values()) outbound.close();
+    this.#ways.close();
   }
 
   #route(
@@ -191,12 +199,24 @@ export class Sender implements Host, Caller {
     const idempotent = contract?.idempotent ?? message.kind === "query";
     const signals = signalsOf(origin);
     if (signals.some((signal) => signal.aborted)) return Promise.resolve(failure(cancelledFault(type)));
-    this.underWay++;
-    return new Promise((resolve) => {
-      const wire = wireOf(message, origin, origin?.id);
-      const call = new RemoteCall(this, wire, key, deadline, router, idempotent, resolve);
+    const wire = wireOf(message, origin, origin?.id);
+    const start = (target: Target, take: Take): RemoteCall => {
+      this.underWay++;
+      const call = new RemoteCall(this, wire, key, deadline, router, idempotent, take);
       if (signals.length > 0) cancelWith(call, signals);
       call.start(target);
+      return call;
+    };
+    const after = idempotent ? contract?.hedge : undefined;
+    return new Promise((resolve) => {
+      if (after === undefined) return void start(target, resolve);
+      const { clock } = this.runtime;
+      this.#hedges.earn(HEDGED);
+      const second = (take: Take): RemoteCall | undefined => {
+        const other = this.pick(router, { type, key, zone: this.zone }, new Set([target.id]));
+        return other !== undefined && this.#hedges.take(this.now()) ? start(other, take) : undefined;
+      };
+      hedge({ clock, after, first: (take) => start(target, take), second }, resolve);
     });
   }
 
@@ -221,28 +241,10 @@ export class Sender implements Host, Caller {
     return this.#link.membership.members(this.runtime.clock);
   }
 
-  #to({ id, endpoint }: Target): Outbound {
-    let outbound = this.#outbound.get(id);
-    if (outbound === undefined || outbound.peer.endpoint !== endpoint) {
-      outbound = new Outbound(this.#link, { id, endpoint });
-      this.#outbound.set(id, outbound);
-    }
-    return outbound;
-  }
-
   /** The same origin, with this node as the one that handlers send through. */
   #hosted(origin: Origin | undefined): Origin {
     if (origin === undefined) return this.#plain;
     origin.host = this;
     return origin;
-  }
-
-  /** The time, read once for all calls of a turn. */
-  turn(): number {
-    if (this.#time === undefined) {
-      this.#time = this.now();
-      queueMicrotask(() => this.#time = undefined);
-    }
-    return this.#time;
   }
 }

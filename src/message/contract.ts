@@ -14,6 +14,11 @@ export interface Policy<In> {
   readonly timeout?: number | undefined;
   /** Sending it twice does no harm, so a call that may have started can run again elsewhere. Queries always are. */
   readonly idempotent?: boolean | undefined;
+  /**
+   * After how many ms without an answer a query, or what is idempotent, is asked of a second node as well; the first
+   * answer counts. At most about a tenth of the calls are.
+   */
+  readonly hedge?: number | undefined;
   /** Picks the node; the cluster's own router if left out. */
   readonly route?: Router | undefined;
   /** Keeps answers of a query on the node that asked. */
@@ -201,6 +206,7 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     key: policy.key,
     timeout: policy.timeout,
     idempotent: policy.idempotent ?? false,
+    hedge: policy.hedge,
     route: policy.route,
     cache: policy.cache,
     invalidates: policy.invalidates,

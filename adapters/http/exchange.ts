@@ -4,6 +4,7 @@ import type { ExchangeOptions, Frame, Peer, Reply } from "../../src/ports/transp
 import { readEndpoint } from "./endpoint.ts";
 import { BYTES_TYPE, FRAMES, REFUSED, TEXT_TYPE } from "./frames.ts";
 import { dropped, failure, readReply } from "./read_reply.ts";
+import { retryAfter } from "./retry_after.ts";
 import { type Keyring, say } from "./signature.ts";
 import { neverReached } from "./unreached.ts";
 
@@ -87,7 +88,7 @@ export function createExchange(
       const init = { method: "POST", headers, body: frame };
       const answer = await runtime.fetch(target.url, signal === undefined ? init : { ...init, signal });
       if (answer.status === 200) await readReply(answer, reply, limit, to);
-      else if (answer.status !== 204) throw refused(answer, to);
+      else if (answer.status !== 204) throw refused(answer, to, runtime.clock.wall());
     } catch (error) {
       if (signal?.aborted) throw cancelled(to);
       if (CatgaError.is(error)) throw error;
@@ -97,11 +98,13 @@ export function createExchange(
   };
 }
 
-function refused(answer: FetchReply, to: Peer): CatgaError {
+function refused(answer: FetchReply, to: Peer, now: number): CatgaError {
   const { status } = answer;
   const untaken = UNTAKEN.includes(status) || (status === 503 && answer.headers.get(FRAMES) === REFUSED);
   const advice = ADVICE[status] === undefined ? "" : `. ${ADVICE[status]}`;
-  return dropped(answer, to, `it answered ${status}${advice}`, untaken ? "UNAVAILABLE" : "TRANSPORT");
+  const wait = retryAfter(answer.headers.get("retry-after"), now);
+  const data = wait === undefined ? undefined : { retryAfter: wait };
+  return dropped(answer, to, `it answered ${status}${advice}`, untaken ? "UNAVAILABLE" : "TRANSPORT", data);
 }
 
 function cancelled(to: Peer): CatgaError {

@@ -82,15 +82,22 @@ export function dropped(
   to: Peer,
   why: string,
   code: SystemCode = "TRANSPORT",
+  data?: unknown,
 ): CatgaError {
   const gone = answer.body?.[Symbol.asyncIterator]().return?.();
   if (gone !== undefined) void gone.then(undefined, () => {});
-  return failure(code, to, why);
+  return failure(code, to, why, undefined, data);
 }
 
 /** The error of an exchange that did not come off. */
-export function failure(code: SystemCode, to: Peer, why: string, cause?: unknown): CatgaError {
+export function failure(
+  code: SystemCode,
+  to: Peer,
+  why: string,
+  cause?: unknown,
+  data?: unknown,
+): CatgaError {
   return new CatgaError(
-    systemFault(code, `Cannot reach node "${to.id}" at ${to.endpoint}: ${why}`, undefined, cause),
+    systemFault(code, `Cannot reach node "${to.id}" at ${to.endpoint}: ${why}`, data, cause),
   );
 }

@@ -38,6 +38,19 @@ function answering(text: string) {
   return tcp((socket) => socket.on("data", () => socket.end(text)));
 }
 
+test.each([
+  ["3", 3000],
+  ["86400", 60_000],
+  ["soon", undefined],
+  ["-5", undefined],
+])("a gateway's Retry-After of %p is told in ms: %p", async (header, wanted) => {
+  const head = `HTTP/1.1 503 No\r\nretry-after: ${header}\r\ncontent-length: 0\r\n\r\n`;
+  const { peer, close } = await answering(head);
+  const { data } = await errorOf(here.transport.exchange(peer, "{}", () => {})) as { data?: unknown };
+  expect(data).toEqual(wanted === undefined ? undefined : { retryAfter: wanted });
+  close();
+});
+
 describe("frames that never arrived are UNAVAILABLE", () => {
   test("nobody listens", async () => {
     const { peer, close } = await tcp(() => {});

@@ -1,4 +1,5 @@
 import type { RouteCall, Router } from "../message/route.ts";
+import type { TargetState } from "./inspect.ts";
 import type { Known } from "./known.ts";
 import type { Membership } from "./membership.ts";
 import { type Leading, Target, Traffic } from "./target.ts";
@@ -30,6 +31,11 @@ export class Candidates {
       this.#byType.set(type, targets);
     }
     return targets;
+  }
+
+  /** How this node's calls to others go. */
+  states(): readonly TargetState[] {
+    return [...this.#traffic].map(([node, { inFlight, latency }]) => ({ node, inFlight, latency }));
   }
 
   /** A node is gone, and with it how calls to it went. */

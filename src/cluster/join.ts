@@ -4,7 +4,7 @@ import { json } from "../wire/json.ts";
 import { Membership } from "./membership.ts";
 import { ClusterNode } from "./node.ts";
 import { isNodeName } from "./record.ts";
-import { roundRobin } from "./routers.ts";
+import { roundRobin } from "./routers/round_robin.ts";
 import { readTiming } from "./timing.ts";
 import type { ClusterOptions, Node } from "./types.ts";
 

@@ -17,8 +17,10 @@
  */
 export type { Capacity } from "./admission.ts";
 export { joinCluster } from "./join.ts";
+export type { Explanation, Inspection, TargetState } from "./inspect.ts";
 export type { Leader } from "./leader.ts";
 export { leaderOnly } from "./routers/leader_only.ts";
 export type { LeaderTask } from "./singletons.ts";
-export { localFirst, roundRobin } from "./routers.ts";
+export { localFirst } from "./routers/local_first.ts";
+export { roundRobin } from "./routers/round_robin.ts";
 export type * from "./types.ts";

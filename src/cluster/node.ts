@@ -1,5 +1,6 @@
 import type { Result } from "../result.ts";
-import { sleep } from "../internal/sleep.ts";
+import { within } from "../internal/within.ts";
+import { contractOf } from "../message/contract.ts";
 import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import { publishEach, sendEach } from "../mediator/batch.ts";
@@ -10,7 +11,10 @@ import type { BackendParts } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Capacity } from "./admission.ts";
+import { drained } from "./drained.ts";
+import { explain } from "./explain.ts";
 import { healthOf } from "./health.ts";
+import type { Explanation, Inspection } from "./inspect.ts";
 import { Heart } from "./heart.ts";
 import { Inbound } from "./inbound.ts";
 import { type Leader, type Leadership, SoftLeadership } from "./leader.ts";
@@ -44,16 +48,11 @@ export interface NodeParts extends Omit<SenderOptions, "leading"> {
 /** How long a goodbye waits for the others to take note, in ms. */
 const GOODBYE = 1000;
 
-/** How long no call may be under way before leaving counts the node as drained, and how often it looks, in ms. */
-const QUIET = 100;
-const LOOK = 20;
-
 /** A mediator in a cluster: what is sent goes out by the sender, what comes in is answered by the inbound. */
 export class ClusterNode implements Node {
   readonly #runtime: Runtime;
   readonly #membership: Membership;
-  readonly #backend: BackendParts;
-  readonly #drain: number;
+  readonly #parts: NodeParts;
   readonly #link: Link;
   readonly #sender: Sender;
   readonly #inbound: Inbound;
@@ -69,8 +68,7 @@ export class ClusterNode implements Node {
     const { engine, membership, backend } = parts;
     this.#runtime = engine.runtime;
     this.#membership = membership;
-    this.#backend = backend;
-    this.#drain = parts.drain;
+    this.#parts = parts;
     const changed = (): void => this.#changed();
     this.#link = new Link(engine.runtime, parts.codec, membership, backend.transport, changed);
     this.#singletons = new Singletons(engine.runtime);
@@ -105,8 +103,8 @@ export class ClusterNode implements Node {
   async join(): Promise<void> {
     const { id, endpoint } = this;
     const receive = this.#inbound.receive.bind(this.#inbound);
-    this.#served = await this.#backend.transport.serve({ id, endpoint }, receive);
-    await this.#within(this.#heart.start(), this.#membership.timing.heartbeat);
+    this.#served = await this.#parts.backend.transport.serve({ id, endpoint }, receive);
+    await within(this.#runtime.clock, this.#heart.start(), this.#membership.timing.heartbeat);
     this.#membership.say({ status: "ready" });
     this.#heart.learnt();
   }
@@ -177,6 +175,27 @@ export class ClusterNode implements Node {
     return { inFlight, answered, sent, failovers, dropped: this.#link.dropped, refused };
   }
 
+  inspect(): Inspection {
+    const members = this.members();
+    return {
+      self: members.find(({ local }) => local)!,
+      view: this.#view([]),
+      leader: this.leader,
+      stats: this.stats(),
+      targets: this.#sender.candidates.states(),
+    };
+  }
+
+  explain(message: Answerable | Streamable, options?: Pick<SendOptions, "route">): Explanation {
+    return explain(message, {
+      membership: this.#membership,
+      candidates: this.#sender.candidates,
+      contract: contractOf(message),
+      route: options?.route,
+      router: this.#parts.router,
+    });
+  }
+
   leave(): Promise<void> {
     return this.#leaving ??= this.#leave();
   }
@@ -210,31 +229,21 @@ export class ClusterNode implements Node {
   async #leave(): Promise<void> {
     const { clock } = this.#runtime;
     await this.#announce("draining");
-    const end = clock.mono() + this.#drain;
-    await this.#within(this.#singletons.stop(), this.#drain);
-    // A call that was sent before its sender took note may still be on its way in.
-    for (let quiet = 0; quiet < QUIET && clock.mono() < end; quiet = this.#load() > 0 ? 0 : quiet + LOOK) {
-      await sleep(clock, LOOK);
-    }
+    const end = clock.mono() + this.#parts.drain;
+    await within(clock, this.#singletons.stop(), this.#parts.drain);
+    await drained(clock, () => this.#load(), end);
     this.#heart.stop();
     await this.#announce("left");
     this.#watchers.close();
     this.#sender.close();
     await this.#served?.[Symbol.asyncDispose]();
-    await this.#backend.transport[Symbol.asyncDispose]();
+    await this.#parts.backend.transport[Symbol.asyncDispose]();
   }
 
   /** Says how this node is, and gives the others time to take note. */
   async #announce(status: Status): Promise<void> {
     this.#membership.say({ status });
     this.#changed();
-    await this.#within(this.#heart.tellAll(), GOODBYE);
-  }
-
-  /** Waits for something, but no longer than so many ms. */
-  async #within(work: Promise<void>, ms: number): Promise<void> {
-    const done = new AbortController();
-    await Promise.race([work, sleep(this.#runtime.clock, ms, done.signal)]);
-    done.abort();
+    await within(this.#runtime.clock, this.#heart.tellAll(), GOODBYE);
   }
 }

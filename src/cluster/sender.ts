@@ -52,7 +52,7 @@ export class Sender implements Host, Caller {
   readonly #engine: Engine;
   readonly #link: Link;
   readonly #options: SenderOptions;
-  readonly #candidates: Candidates;
+  readonly candidates: Candidates;
   readonly #ways: Ways;
   readonly #layers: CallerSide | undefined;
   readonly #plain: Origin = new Origin();
@@ -62,7 +62,7 @@ export class Sender implements Host, Caller {
     this.#engine = engine;
     this.#link = link;
     this.#options = options;
-    this.#candidates = new Candidates(link.membership, options.leading);
+    this.candidates = new Candidates(link.membership, options.leading);
     this.runtime = engine.runtime;
     const { behaviors } = options;
     this.#layers = behaviors.length === 0
@@ -92,7 +92,7 @@ export class Sender implements Host, Caller {
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
     if (this.#left) return Promise.resolve(failure(leftFault(message.type)));
-    const others = this.#candidates.of(message.type).filter((target) => !target.local);
+    const others = this.candidates.of(message.type).filter((target) => !target.local);
     if (others.length === 0) return this.#engine.tell(message, this.#hosted(origin));
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
@@ -134,11 +134,11 @@ export class Sender implements Host, Caller {
 
   /** The names of all nodes that serve a message, without those that many instances stand behind. */
   serving(type: string): readonly string[] {
-    return this.#candidates.of(type).filter(({ kind }) => kind !== "service").map(({ id }) => id);
+    return this.candidates.of(type).filter(({ kind }) => kind !== "service").map(({ id }) => id);
   }
 
   pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Target | undefined {
-    return pick(router, call, this.#candidates.of(call.type), tried);
+    return pick(router, call, this.candidates.of(call.type), tried);
   }
 
   attempt(target: Target, call: RemoteCall): void {
@@ -173,7 +173,7 @@ export class Sender implements Host, Caller {
   /** A node is gone: what it still has of this one's calls fails when it was declared dead. */
   forget(member: Member, dead: boolean): void {
     this.#ways.forget(member.id, dead);
-    this.#candidates.forget(member.id);
+    this.candidates.forget(member.id);
   }
 
   /** This node has left. */
@@ -190,7 +190,7 @@ export class Sender implements Host, Caller {
     if (this.#left) return Promise.resolve(failure(leftFault(type)));
     const router = origin?.route ?? contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
-    const target = pick(router, { type, key, zone: this.zone }, this.#candidates.of(type));
+    const target = pick(router, { type, key, zone: this.zone }, this.candidates.of(type));
     if (target === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
     if (target.local) return this.#here(message, origin, target);
     const given = origin?.deadline ?? Infinity;

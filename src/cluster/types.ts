@@ -1,10 +1,11 @@
 import type { Result } from "../result.ts";
 import type { Behavior } from "../mediator/behavior.ts";
 import type { Dispatcher, SendOptions } from "../mediator/types.ts";
-import type { Answerable, FaultOf, OutputOf } from "../message/message.ts";
+import type { Answerable, FaultOf, OutputOf, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
+import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import type { LeaderTask } from "./singletons.ts";
 import type { Codec } from "../ports/codec.ts";
@@ -213,6 +214,10 @@ export interface Node extends Dispatcher, AsyncDisposable {
   health(): ClusterHealth;
   /** What it has counted. */
   stats(): NodeStats;
+  /** All that it knows, as plain data. */
+  inspect(): Inspection;
+  /** Where a message would go and why. Sends nothing. */
+  explain(message: Answerable | Streamable, options?: Pick<SendOptions, "route">): Explanation;
   /** Stops taking calls, finishes those in flight, says goodbye. The same as disposing; may be called twice. */
   leave(): Promise<void>;
 }

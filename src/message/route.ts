@@ -36,6 +36,8 @@ export interface RouteCall {
   readonly key: string | undefined;
   /** Where the sending node stands. */
   readonly zone: string | undefined;
+  /** Whether nothing will be sent: a router that takes turns takes none then. */
+  readonly peek?: boolean;
 }
 
 /** Picks the node that gets a call; `undefined` when none of the candidates will do. */

@@ -120,6 +120,44 @@ describe("routing", () => {
     await end([a, b]);
   });
 
+  test("a message that is only explained goes nowhere and takes nobody's turn", async () => {
+    const probes = await cluster(["a", "b", "c"]);
+    const { node } = probes[0]!;
+    expect(node.explain(Who({}))).toEqual({
+      type: "who",
+      key: undefined,
+      routedBy: "node",
+      node: "a",
+      candidates: ["a", "b", "c"],
+      leftOut: [],
+    });
+    for (const name of ["a", "b", "c"]) {
+      expect([node.explain(Who({})).node, unwrap(await node.send(Who({})))]).toEqual([name, name]);
+    }
+    const route: Router = (_call, targets) => targets.at(-1);
+    expect(node.explain(Who({}), { route })).toMatchObject({ routedBy: "send", node: "c" });
+    expect(probes.map(({ handled }) => handled())).toEqual([1, 1, 1]);
+    await end(probes);
+  });
+
+  test("an inspection is plain data that tells of everybody", async () => {
+    const probes = await cluster(["a", "b"]);
+    const { node } = probes[0]!;
+    for (let n = 0; n < 4; n++) await node.send(Who({}));
+    const inspection = node.inspect();
+    expect(JSON.parse(JSON.stringify(inspection))).toMatchObject({
+      self: { id: "a", local: true, kind: "process", weight: 1 },
+      view: { version: inspection.view.version, digest: inspection.view.digest },
+      leader: { soft: true },
+      stats: { sent: 2 },
+      targets: [{ node: "a", inFlight: 0 }, { node: "b", inFlight: 0 }],
+    });
+    expect(inspection.view.members.map(({ id }) => id)).toEqual(["a", "b"]);
+    expect(probes[1]!.node.inspect().view.digest).toBe(inspection.view.digest);
+    expect(probes[1]!.node.leader?.id).toBe(inspection.leader!.id);
+    await end(probes);
+  });
+
   test("a router is given the key of the message", async () => {
     const keys: (string | undefined)[] = [];
     const Keyed = query("keyed", {

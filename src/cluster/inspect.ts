@@ -1,0 +1,42 @@
+import type { Leader } from "./leader.ts";
+import type { ClusterView, Member, NodeStats } from "./types.ts";
+
+/** How this node's own calls to another go. */
+export interface TargetState {
+  /** The other node, or this one. */
+  readonly node: string;
+  /** Calls of this node under way there. */
+  readonly inFlight: number;
+  /** How long answers lately took, smoothed, in ms; 0 before the first. */
+  readonly latency: number;
+}
+
+/** All that a node knows, as plain data. */
+export interface Inspection {
+  /** The node as the others see it. */
+  readonly self: Member;
+  /** The cluster as it sees it. */
+  readonly view: ClusterView;
+  /** Who leads, as it sees it. */
+  readonly leader: Leader | undefined;
+  /** What it has counted. */
+  readonly stats: NodeStats;
+  /** Where its calls go. */
+  readonly targets: readonly TargetState[];
+}
+
+/** Where a message would go, and why. */
+export interface Explanation {
+  /** The message's name. */
+  readonly type: string;
+  /** What the contract's `key` gives for its body. */
+  readonly key: string | undefined;
+  /** Who said which router is asked. */
+  readonly routedBy: "send" | "contract" | "node";
+  /** Where it would go just now; `undefined` if nowhere. */
+  readonly node: string | undefined;
+  /** The nodes that it could go to. */
+  readonly candidates: readonly string[];
+  /** The nodes that serve it and cannot take it, and why. */
+  readonly leftOut: readonly { readonly node: string; readonly why: string }[];
+}

@@ -3,13 +3,14 @@ import type { FetchInit, FetchReply, Runtime, Signer } from "../../src/ports/run
 import { systemRuntime, type SystemRuntimeOptions } from "../../src/ports/system_runtime.ts";
 import { nodeClient } from "./node_client.ts";
 import { syncSigner } from "./sync_signer.ts";
+import { usageHere } from "./usage.ts";
 import { undiciClient, type UndiciLike } from "./undici_client.ts";
 
 type Fetch = (url: string, init: FetchInit) => Promise<FetchReply>;
 
 /**
  * The runtime for a server process: the same as `systemRuntime` on every platform, made faster and safer by what
- * processes have. Cryptography answers at once (`node:crypto`); requests go out by `fetch` on Bun, by `fetch` kept from
+ * processes have. Cryptography answers at once (`node:crypto`); nodes can tell how busy they are; requests go out by `fetch` on Bun, by `fetch` kept from
  * sending one twice on Deno, and on Node by the package `undici`, or by Node's own client where it is missing.
  */
 export function processRuntime(options: SystemRuntimeOptions = {}): Runtime {
@@ -18,6 +19,7 @@ export function processRuntime(options: SystemRuntimeOptions = {}): Runtime {
     ...system,
     crypto: onFirstUse(() => syncSigner() ?? system.crypto),
     fetch: options.fetch ?? clientHere(system.fetch),
+    usage: usageHere(),
   };
 }
 

@@ -34,7 +34,10 @@ export function pipelineOf(
   const broke = (thrown: unknown) => Promise.resolve(failed(thrown));
   const inner = checkInput(handlerStep(registration, runtime), contract, broke);
   const layers = [...behaviors, ...registration.behaviors];
-  return layers.length === 0 ? inner : compose(endable(inner), layers, contract, runtime, failed);
+  const ending = endable(inner);
+  const composed = compose(ending, layers, contract, runtime, failed);
+  // Without a layer that takes part there is nobody to tell.
+  return composed === ending ? inner : composed;
 }
 
 /** Ends for the behaviors around it when the message is cancelled, though the handler may go on. */

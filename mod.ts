@@ -31,6 +31,7 @@ export type {
 export type { RouteCall, Router, RouteTarget } from "./src/message/route.ts";
 export type {
   Args,
+  CachePolicy,
   Contract,
   ErrorMap,
   EventSpec,
@@ -39,6 +40,7 @@ export type {
   ParsedOf,
   Policy,
   RequestSpec,
+  ShardPolicy,
 } from "./src/message/contract.ts";
 export { command, event, query, reliableEvent, stream } from "./src/message/contract.ts";
 export type { Behavior } from "./src/mediator/behavior.ts";

@@ -16,7 +16,9 @@ const { values } = parseArgs({
     port: { type: "string", default: "31000" },
   },
 });
-const [nodes, processes, seconds, port] = [values.nodes, values.processes, values.seconds, values.port].map(Number);
+const [nodes, processes, seconds, port] = [values.nodes, values.processes, values.seconds, values.port].map(
+  Number,
+);
 const share = Math.ceil(nodes / processes);
 const workers = [];
 for (let first = 0; first < nodes; first += share) {

@@ -24,21 +24,19 @@ export function hedge({ clock, after, first, second }: HedgeParts, resolve: Take
   const calls: RemoteCall[] = [];
   let waiting = 1;
   let over = false;
-  let stop: (() => void) | undefined;
   const take: Take = (result) => {
     waiting--;
     if (over || (waiting > 0 && !result.ok && result.error.retryable)) return;
     over = true;
-    stop?.();
+    stop();
     resolve(result);
     for (const call of calls) call.cancel();
   };
-  calls.push(first(take));
-  if (over) return;
-  stop = clock.timer(after, () => {
+  const stop = clock.timer(after, () => {
     waiting++;
     const call = second(take);
     if (call === undefined) waiting--;
     else calls.push(call);
   });
+  calls.push(first(take));
 }

@@ -39,7 +39,9 @@ function membership(id = "a"): { all: Membership; names: () => string[]; events:
     all,
     names: () => all.members(clock).map((member) => member.id),
     events: () =>
-      all.events().map((event) => "member" in event ? `${event.type} ${event.member.id}` : event.status),
+      all.events().map((event) =>
+        "member" in event ? `${event.type} ${event.member.id}` : JSON.stringify(event)
+      ),
   };
 }
 
@@ -338,12 +340,13 @@ describe("a node's record", () => {
   });
 
   test("cannot lie about its load or weight beyond sense", () => {
-    expect(decodeRecord([["b", 1, 1, 1, -5, "fast", -1, NaN], "e", ...tail.slice(0, -2), -3, 1])).toMatchObject({
-      load: 0,
-      lag: 0,
-      cpu: undefined,
-      memory: undefined,
-      weight: 1,
-    });
+    expect(decodeRecord([["b", 1, 1, 1, -5, "fast", -1, NaN], "e", ...tail.slice(0, -2), -3, 1]))
+      .toMatchObject({
+        load: 0,
+        lag: 0,
+        cpu: undefined,
+        memory: undefined,
+        weight: 1,
+      });
   });
 });

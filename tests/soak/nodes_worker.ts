@@ -39,8 +39,15 @@ process.stdin.on("data", () => void end());
 
 async function end(): Promise<void> {
   const digests = new Set<number>();
-  for (const node of nodes) for await (const { digest } of node.watch()) { digests.add(digest); break; }
-  console.log(JSON.stringify({ least: seen, memory, faulted, digests: [...digests], cpu: process.cpuUsage() }));
+  for (const node of nodes) {
+    for await (const { digest } of node.watch()) {
+      digests.add(digest);
+      break;
+    }
+  }
+  console.log(
+    JSON.stringify({ least: seen, memory, faulted, digests: [...digests], cpu: process.cpuUsage() }),
+  );
   process.exit(0);
 }
 

@@ -1,7 +1,7 @@
 import type { Contract } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
-import { type Candidates, pick } from "./candidates.ts";
+import type { Candidates } from "./candidates.ts";
 import type { Explanation } from "./inspect.ts";
 import type { Known } from "./known.ts";
 import type { Membership } from "./membership.ts";
@@ -30,7 +30,7 @@ export function explain({ type, body }: Message, situation: Situation): Explanat
     type,
     key,
     routedBy: route !== undefined ? "send" : contract?.route !== undefined ? "contract" : "node",
-    node: pick(chosen, call, targets)?.id,
+    node: candidates.pick(chosen, call)?.id,
     candidates: [...names],
     leftOut: serving.filter(({ record }) => !names.has(record.id))
       .map((known) => ({ node: known.record.id, why: whyNot(known) })),

@@ -1,14 +1,11 @@
+import type { GuardedNode } from "./guard.ts";
 import type { Leader } from "./leader.ts";
 import type { ClusterView, Member, NodeStats } from "./types.ts";
 
-/** How this node's own calls to another go. */
-export interface TargetState {
-  /** The other node, or this one. */
-  readonly node: string;
+/** How this node's own calls to another go, and whether it keeps any from it. */
+export interface TargetState extends GuardedNode {
   /** Calls of this node under way there. */
   readonly inFlight: number;
-  /** How long answers lately took, smoothed, in ms; 0 before the first. */
-  readonly latency: number;
 }
 
 /** All that a node knows, as plain data. */

@@ -78,6 +78,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     callTimeout: options.callTimeout ?? 30_000,
     drain: options.drain ?? 8000,
     capacity: options.capacity,
+    guard: options.guard,
   });
   try {
     await node.join();

@@ -16,6 +16,7 @@
  * @module
  */
 export type { Capacity } from "./admission.ts";
+export type { GuardedNode, GuardOptions } from "./guard.ts";
 export { joinCluster } from "./join.ts";
 export type { Explanation, Inspection, TargetState } from "./inspect.ts";
 export type { Leader } from "./leader.ts";

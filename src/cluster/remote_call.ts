@@ -4,6 +4,7 @@ import type { RouteCall, Router } from "../message/route.ts";
 import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { WireMessage } from "../wire/envelope.ts";
+import { type Outcome, outcomeOf } from "./guard.ts";
 import type { OpenFrame } from "./open_frame.ts";
 import type { Target } from "./target.ts";
 
@@ -91,7 +92,7 @@ export class RemoteCall implements RouteCall {
     if (this.#attempts++ > 0) this.#caller.again();
     this.#target = target;
     this.#since = this.#caller.turn();
-    target.traffic.inFlight++;
+    target.traffic.began(this.#since);
     this.frame = undefined;
     this.#caller.attempt(target, this);
   }
@@ -100,8 +101,7 @@ export class RemoteCall implements RouteCall {
   settle(result: Result<unknown, Fault>, started: boolean, answered: boolean): void {
     if (this.done) return;
     const { id } = this.#target!;
-    if (answered) this.#target!.traffic.answered(this.#caller.turn() - this.#since);
-    this.#tryEnded();
+    this.#tryEnded(outcomeOf(result, answered));
     if (result.ok || answered) return this.#finish(result);
     if (started) this.#started = result;
     if (!this.#mayGoOn(result.error, started)) return this.#giveUp(result);
@@ -162,14 +162,16 @@ export class RemoteCall implements RouteCall {
     this.#finish(this.#started ?? result);
   }
 
-  #tryEnded(): void {
-    if (this.#target !== undefined) this.#target.traffic.inFlight--;
+  #tryEnded(outcome: Outcome): void {
+    if (this.#target === undefined) return;
+    const now = this.#caller.turn();
+    this.#target.traffic.ended(outcome, now - this.#since, now);
     this.#target = undefined;
   }
 
   #finish(result: Result<unknown, Fault>): void {
     this.done = true;
-    this.#tryEnded();
+    this.#tryEnded(outcomeOf(result, false));
     this.#wait?.();
     this.onDone?.();
     this.#caller.finished();

@@ -12,8 +12,9 @@ import { TokenBucket } from "../internal/token_bucket.ts";
 import { turnClock } from "../internal/turn_clock.ts";
 import { messageOf } from "./call_frame.ts";
 import { CallerSide } from "./caller_side.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
 import { hedge, type Take } from "./hedge.ts";
-import { Candidates, pick } from "./candidates.ts";
+import { Candidates } from "./candidates.ts";
 import type { Link } from "./link.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
@@ -33,6 +34,7 @@ export interface SenderOptions {
   readonly behaviors: readonly Behavior[];
   readonly attempts: number;
   readonly leading: Leading;
+  readonly guard: GuardOptions | undefined;
   readonly callTimeout: number;
 }
 
@@ -62,7 +64,6 @@ export class Sender implements Host, Caller {
     this.#engine = engine;
     this.#link = link;
     this.#options = options;
-    this.candidates = new Candidates(link.membership, options.leading);
     this.runtime = engine.runtime;
     const { behaviors } = options;
     this.#layers = behaviors.length === 0
@@ -72,6 +73,8 @@ export class Sender implements Host, Caller {
     this.nextId = engine.nextId;
     this.#plain.host = this;
     this.turn = turnClock(() => this.now());
+    const guard = new Guard(options.guard, () => this.runtime.random.u32());
+    this.candidates = new Candidates(link.membership, options.leading, guard, this.turn);
     this.#ways = new Ways(link);
     this.#hedges = new TokenBucket(10, 1, this.now());
   }
@@ -132,13 +135,8 @@ export class Sender implements Host, Caller {
     return this.#link.membership.self.zone;
   }
 
-  /** The names of all nodes that serve a message, without those that many instances stand behind. */
-  serving(type: string): readonly string[] {
-    return this.candidates.of(type).filter(({ kind }) => kind !== "service").map(({ id }) => id);
-  }
-
-  pick(router: Router, call: RouteCall, tried: ReadonlySet<string>): Target | undefined {
-    return pick(router, call, this.candidates.of(call.type), tried);
+  pick(router: Router, call: RouteCall, tried?: ReadonlySet<string>): Target | undefined {
+    return this.candidates.pick(router, call, tried);
   }
 
   attempt(target: Target, call: RemoteCall): void {
@@ -190,7 +188,7 @@ export class Sender implements Host, Caller {
     if (this.#left) return Promise.resolve(failure(leftFault(type)));
     const router = origin?.route ?? contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
-    const target = pick(router, { type, key, zone: this.zone }, this.candidates.of(type));
+    const target = this.pick(router, { type, key, zone: this.zone });
     if (target === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
     if (target.local) return this.#here(message, origin, target);
     const given = origin?.deadline ?? Infinity;
@@ -223,12 +221,12 @@ export class Sender implements Host, Caller {
   /** This node itself is the one. */
   #here(message: Message, origin: Origin | undefined, { traffic }: Target): Promise<Result<unknown, Fault>> {
     this.underWay++;
-    traffic.inFlight++;
     const began = this.turn();
+    traffic.began(began);
     return this.#engine.dispatch(message, this.#hosted(origin)).then((result) => {
       this.underWay--;
-      traffic.inFlight--;
-      traffic.answered(this.turn() - began);
+      const now = this.turn();
+      traffic.ended("answered", now - began, now);
       return result;
     });
   }

@@ -1,23 +1,44 @@
 import type { RouteTarget } from "../message/route.ts";
+import { MovingAverage } from "../internal/moving_average.ts";
+import type { Guard, Outcome } from "./guard.ts";
 import type { Known } from "./known.ts";
 import type { NodeKind } from "./types.ts";
 
 /** Tells who leads just now. */
 export type Leading = () => { readonly id: string } | undefined;
 
-/** How much of a new answer's time the smoothed one takes on. */
-const SHARE = 0.1;
+/** After so many ms an answer counts half. */
+const HALF_LIFE = 5000;
 
 /** How this node's own calls to another go. */
 export class Traffic {
   /** Calls under way there. */
   inFlight: number = 0;
-  /** How long answers lately took, smoothed, in ms; 0 before the first. */
-  latency: number = 0;
+  readonly #id: string;
+  readonly #guard: Guard;
+  readonly #latency: MovingAverage = new MovingAverage(HALF_LIFE);
 
-  /** Takes note of an answer that took so many ms. */
-  answered(ms: number): void {
-    this.latency = this.latency === 0 ? ms : this.latency + (ms - this.latency) * SHARE;
+  constructor(id: string, guard: Guard) {
+    this.#id = id;
+    this.#guard = guard;
+  }
+
+  /** How long answers lately took, smoothed, in ms; 0 before the first. */
+  get latency(): number {
+    return this.#latency.value;
+  }
+
+  /** A call goes there. */
+  began(now: number): void {
+    this.inFlight++;
+    this.#guard.began(this.#id, now);
+  }
+
+  /** What came of a call that began so many ms ago. */
+  ended(outcome: Outcome, ms: number, now: number): void {
+    this.inFlight--;
+    if (outcome === "answered") this.#latency.add(ms, now);
+    this.#guard.ended(this.#id, outcome, ms, now);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Answerable, FaultOf, OutputOf, Streamable } from "../message/messa
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
+import type { GuardOptions } from "./guard.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import type { LeaderTask } from "./singletons.ts";
@@ -116,6 +117,8 @@ export interface ClusterOptions {
    * tried elsewhere. @default 16384, none waiting
    */
   readonly capacity?: Capacity;
+  /** When nodes that fail or are slow are left out, and for how long. */
+  readonly guard?: GuardOptions;
   /** The longest that leaving waits for calls in flight, in ms. @default 8000 */
   readonly drain?: number;
   /** Facts about the node for routers and people. */
@@ -204,6 +207,10 @@ export interface Node extends Dispatcher, AsyncDisposable {
    * fails runs again. Disposing the answer ends it.
    */
   singleton(name: string, task: LeaderTask): AsyncDisposable;
+  /** Gives a node no calls of this one until it is restored, not even when nobody else is left. */
+  isolate(id: string): void;
+  /** Forgets what is against a node, and that it was isolated. */
+  restore(id: string): void;
   /** Lets another node lead, if this one does and there is another. */
   resign(): Promise<void>;
   /** All nodes that this one knows of, itself included, ordered by name. */

@@ -150,7 +150,7 @@ describe("routing", () => {
       view: { version: inspection.view.version, digest: inspection.view.digest },
       leader: { soft: true },
       stats: { sent: 2 },
-      targets: [{ node: "a", inFlight: 0 }, { node: "b", inFlight: 0 }],
+      targets: [{ id: "a", inFlight: 0, state: "closed" }, { id: "b", inFlight: 0, state: "closed" }],
     });
     expect(inspection.view.members.map(({ id }) => id)).toEqual(["a", "b"]);
     expect(probes[1]!.node.inspect().view.digest).toBe(inspection.view.digest);

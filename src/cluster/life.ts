@@ -1,0 +1,132 @@
+import { within } from "../internal/within.ts";
+import type { Engine } from "../mediator/mediator.ts";
+import type { BackendParts } from "../ports/backend.ts";
+import type { Codec } from "../ports/codec.ts";
+import type { Clock } from "../ports/runtime.ts";
+import type { Capacity } from "./admission.ts";
+import { drained } from "./drained.ts";
+import { Heart } from "./heart.ts";
+import { Inbound } from "./inbound.ts";
+import { type Leadership, SoftLeadership } from "./leader.ts";
+import { Link } from "./link.ts";
+import type { Membership } from "./membership.ts";
+import { Sender, type SenderOptions } from "./sender.ts";
+import { Singletons } from "./singletons.ts";
+import type { ClusterEvent, ClusterView, Status } from "./types.ts";
+import { Watchers } from "./watchers.ts";
+
+/** What a node is made of. */
+export interface NodeParts extends Omit<SenderOptions, "leading"> {
+  readonly engine: Engine;
+  readonly membership: Membership;
+  readonly backend: BackendParts;
+  readonly codec: Codec;
+  /** How long leaving waits for calls under way, in ms. */
+  readonly drain: number;
+  readonly capacity: Capacity | undefined;
+}
+
+/** How long a goodbye waits for the others to take note, in ms. */
+const GOODBYE = 1000;
+
+/** The parts of a node, from when it joins until it has left. */
+export class Life {
+  readonly membership: Membership;
+  readonly link: Link;
+  readonly sender: Sender;
+  readonly inbound: Inbound;
+  readonly leadership: Leadership;
+  readonly singletons: Singletons;
+  readonly watchers: Watchers = new Watchers();
+  readonly #clock: Clock;
+  readonly #backend: BackendParts;
+  readonly #drain: number;
+  readonly #heart: Heart;
+  #served: AsyncDisposable | undefined;
+  #leaving: Promise<void> | undefined;
+  #shown = -1;
+
+  constructor(parts: NodeParts) {
+    const { engine, membership, backend, codec, drain, capacity } = parts;
+    const { runtime } = engine;
+    this.membership = membership;
+    this.#clock = runtime.clock;
+    this.#backend = backend;
+    this.#drain = drain;
+    const changed = (): void => this.#changed();
+    this.link = new Link(runtime, codec, membership, backend.transport, changed);
+    this.singletons = new Singletons(runtime);
+    this.leadership = new SoftLeadership(membership, () => runtime.clock.wall(), (leader) => {
+      membership.note({ type: "leader", leader });
+      this.singletons.led(leader);
+    });
+    this.sender = new Sender(engine, this.link, { ...parts, leading: () => this.leadership.leader });
+    this.#heart = new Heart(this.link, { load: () => this.#load(), seeds: () => backend.seeds(), changed });
+    const beat = this.#heart.take.bind(this.#heart);
+    this.inbound = new Inbound(engine, this.sender, this.link, beat, capacity);
+  }
+
+  /** Begins to listen and to speak; settles when the seeds have answered or kept silent for a heartbeat. */
+  async join(): Promise<void> {
+    const { self, timing } = this.membership;
+    const receive = this.inbound.receive.bind(this.inbound);
+    this.#served = await this.#backend.transport.serve(self, receive);
+    await within(this.#clock, this.#heart.start(), timing.heartbeat);
+    this.membership.say({ status: "ready" });
+    this.#heart.learnt();
+  }
+
+  /** Stops taking calls, finishes those in flight, says goodbye. */
+  leave(): Promise<void> {
+    return this.#leaving ??= this.#leave();
+  }
+
+  /** Lets another node lead. */
+  async resign(): Promise<void> {
+    await this.leadership.resign();
+    this.#heart.learnt();
+  }
+
+  /** The cluster as this node sees it. */
+  view(events: readonly ClusterEvent[]): ClusterView {
+    const { version, digest } = this.membership;
+    return { version, digest, members: this.membership.members(this.#clock), events };
+  }
+
+  #load(): number {
+    return this.inbound.inFlight + this.sender.underWay;
+  }
+
+  #changed(): void {
+    if (this.membership.version === this.#shown) return;
+    this.leadership.look();
+    this.#shown = this.membership.version;
+    const events = this.membership.events();
+    for (const event of events) {
+      if (event.type === "left" || event.type === "faulted") {
+        this.sender.forget(event.member, event.type === "faulted");
+      }
+    }
+    this.watchers.publish(this.view(events));
+  }
+
+  async #leave(): Promise<void> {
+    await this.#announce("draining");
+    const end = this.#clock.mono() + this.#drain;
+    await within(this.#clock, this.singletons.stop(), this.#drain);
+    await drained(this.#clock, () => this.#load(), end);
+    this.#heart.stop();
+    await this.#announce("left");
+    this.watchers.close();
+    this.sender.close();
+    await this.#served?.[Symbol.asyncDispose]();
+    await this.#backend.transport[Symbol.asyncDispose]();
+  }
+
+  /** Says how this node is, and gives the others time to take note. */
+  async #announce(status: Status): Promise<void> {
+    this.membership.say({ status });
+    this.#changed();
+    await within(this.#clock, this.#heart.tellAll(), GOODBYE);
+  }
+}

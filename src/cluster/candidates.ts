@@ -1,26 +1,50 @@
 import type { RouteCall, Router } from "../message/route.ts";
-import type { Guard } from "./guard.ts";
+import { turnClock } from "../internal/turn_clock.ts";
+import type { Runtime } from "../ports/runtime.ts";
+import { Guard, type GuardOptions } from "./guard.ts";
+import { type HotKey, type HotKeyOptions, HotKeys } from "./hot_keys.ts";
 import type { TargetState } from "./inspect.ts";
 import type { Known } from "./known.ts";
 import type { Membership } from "./membership.ts";
 import { type Leading, Target, Traffic } from "./target.ts";
 
+/** What is said of how nodes are chosen. */
+export interface CandidateOptions {
+  readonly leading: Leading;
+  readonly guard: GuardOptions | undefined;
+  readonly hotKeys: HotKeyOptions | undefined;
+}
+
 /** Which nodes may get which messages, worked out once per version of the view. */
 export class Candidates {
+  /** What keeps calls from nodes that fail. */
+  readonly guard: Guard;
+  /** Counts the keys of calls, where that is wanted. */
+  readonly hotKeys: HotKeys | undefined;
   readonly #membership: Membership;
   readonly #leading: Leading;
   readonly #now: () => number;
-  /** What keeps calls from nodes that fail. */
-  readonly guard: Guard;
   readonly #byType: Map<string, readonly Target[]> = new Map();
   readonly #traffic: Map<string, Traffic> = new Map();
   #version = -1;
 
-  constructor(membership: Membership, leading: Leading, guard: Guard, now: () => number) {
+  constructor(membership: Membership, { leading, guard, hotKeys }: CandidateOptions, runtime: Runtime) {
     this.#membership = membership;
-    this.guard = guard;
-    this.#now = now;
     this.#leading = leading;
+    this.guard = new Guard(guard, () => runtime.random.u32());
+    this.hotKeys = hotKeys === undefined ? undefined : new HotKeys(hotKeys);
+    this.#now = turnClock(() => runtime.clock.mono());
+  }
+
+  /** A call with a key is made. */
+  heat(type: string, key: string): void {
+    const event = this.hotKeys?.hit(type, key, this.#now());
+    if (event !== undefined) this.#membership.note(event);
+  }
+
+  /** Some time has passed: keys may have cooled. */
+  tick(now: number): void {
+    for (const event of this.hotKeys?.tick(now) ?? []) this.#membership.note(event);
   }
 
   /** The nodes that serve a message, are ready and can be reached; a leaving node only keeps what it sends itself. */
@@ -59,6 +83,11 @@ export class Candidates {
       ...state,
       inFlight: this.#traffic.get(state.id)?.inFlight ?? 0,
     }));
+  }
+
+  /** The keys that are hot just now. */
+  hot(): readonly HotKey[] {
+    return this.hotKeys?.list(this.#now()) ?? [];
   }
 
   /** A node is gone, and with it how calls to it went. */

@@ -21,6 +21,8 @@ export interface Body {
   /** Calls under way, to be told to the others. */
   load(): number;
   seeds(): readonly Peer[];
+  /** Called with each heartbeat. */
+  tick(now: number): void;
   /** Called whenever something may have changed. */
   changed(): void;
 }
@@ -120,6 +122,7 @@ export class Heart implements Pulse {
     this.#sickness = Math.min(Math.max(this.#sickness + (late > 0 ? 2 : -0.5), 0), SICKEST);
     this.#membership.tick(now, late, this.patience);
     this.#beat(lag);
+    this.#body.tick(now);
     const next = this.#probing.rounds.next(this.#membership.records(), FANOUT);
     void this.#all([...next, ...this.#strangers(STRANGERS)]);
     this.#arm(heartbeat);

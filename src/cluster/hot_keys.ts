@@ -38,8 +38,6 @@ export interface HotKeyOptions {
   readonly keys?: number;
   /** How many contracts are watched at a time. @default 256 */
   readonly contracts?: number;
-  /** What is done by itself about the hot keys of a contract. @default nothing */
-  readonly respond?: (contract: string) => HotKeyResponse | undefined;
 }
 
 /** A rate is not read off less than so many ms. */
@@ -102,8 +100,12 @@ export class HotKeys {
   readonly #respond: ((contract: string) => HotKeyResponse | undefined) | undefined;
   readonly #watched: Map<string, Watched> = new Map();
 
-  /** Throws a `RangeError` for numbers that cannot work. */
-  constructor(options: HotKeyOptions = {}) {
+  /**
+   * Throws a `RangeError` for numbers that cannot work.
+   *
+   * @param respond what is done by itself about the hot keys of a contract; nothing if left out
+   */
+  constructor(options: HotKeyOptions = {}, respond?: (contract: string) => HotKeyResponse | undefined) {
     const { share = 0.1, rate = 100, leave = 0.7, window = 5000, keys = 128, contracts = 256 } = options;
     check("share", share, share > 0 && share < 1, "over 0 and below 1");
     check("rate", rate, rate > 0, "over 0");
@@ -117,7 +119,7 @@ export class HotKeys {
     this.#window = window;
     this.#keys = keys;
     this.#contracts = contracts;
-    this.#respond = options.respond;
+    this.#respond = respond;
   }
 
   /** Counts a call. Tells when it makes its key hot; new contracts over the limit are not watched. */

@@ -1,4 +1,5 @@
 import type { GuardedNode } from "./guard.ts";
+import type { HotKey } from "./hot_keys.ts";
 import type { Leader } from "./leader.ts";
 import type { ClusterView, Member, NodeStats } from "./types.ts";
 
@@ -20,6 +21,8 @@ export interface Inspection {
   readonly stats: NodeStats;
   /** Where its calls go. */
   readonly targets: readonly TargetState[];
+  /** Keys that take more than their share of its calls just now, the most called first. */
+  readonly hotKeys: readonly HotKey[];
 }
 
 /** Where a message would go, and why. */

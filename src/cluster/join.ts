@@ -79,6 +79,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     drain: options.drain ?? 8000,
     capacity: options.capacity,
     guard: options.guard,
+    hotKeys: options.hotKeys,
   });
   try {
     await node.join();

@@ -61,7 +61,12 @@ export class Life {
       this.singletons.led(leader);
     });
     this.sender = new Sender(engine, this.link, { ...parts, leading: () => this.leadership.leader });
-    this.#heart = new Heart(this.link, { load: () => this.#load(), seeds: () => backend.seeds(), changed });
+    this.#heart = new Heart(this.link, {
+      load: () => this.#load(),
+      seeds: () => backend.seeds(),
+      tick: (now) => this.sender.candidates.tick(now),
+      changed,
+    });
     const beat = this.#heart.take.bind(this.#heart);
     this.inbound = new Inbound(engine, this.sender, this.link, beat, capacity);
   }

@@ -17,6 +17,7 @@
  */
 export type { Capacity } from "./admission.ts";
 export type { GuardedNode, GuardOptions } from "./guard.ts";
+export type { HotKey, HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
 export { joinCluster } from "./join.ts";
 export type { Explanation, Inspection, TargetState } from "./inspect.ts";
 export type { Leader } from "./leader.ts";

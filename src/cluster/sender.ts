@@ -12,15 +12,14 @@ import { TokenBucket } from "../internal/token_bucket.ts";
 import { turnClock } from "../internal/turn_clock.ts";
 import { messageOf } from "./call_frame.ts";
 import { CallerSide } from "./caller_side.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
 import { hedge, type Take } from "./hedge.ts";
-import { Candidates } from "./candidates.ts";
+import { type CandidateOptions, Candidates } from "./candidates.ts";
 import type { Link } from "./link.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
 import { flowFrom } from "./remote_flow.ts";
-import type { Leading, Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import type { Member } from "./types.ts";
 import { leftFault, nobodyFault } from "./unavailable.ts";
 import { Ways } from "./ways.ts";
@@ -29,12 +28,10 @@ import { Ways } from "./ways.ts";
 const HEDGED = 0.1;
 
 /** How a node sends. */
-export interface SenderOptions {
+export interface SenderOptions extends CandidateOptions {
   readonly router: Router;
   readonly behaviors: readonly Behavior[];
   readonly attempts: number;
-  readonly leading: Leading;
-  readonly guard: GuardOptions | undefined;
   readonly callTimeout: number;
 }
 
@@ -73,8 +70,7 @@ export class Sender implements Host, Caller {
     this.nextId = engine.nextId;
     this.#plain.host = this;
     this.turn = turnClock(() => this.now());
-    const guard = new Guard(options.guard, () => this.runtime.random.u32());
-    this.candidates = new Candidates(link.membership, options.leading, guard, this.turn);
+    this.candidates = new Candidates(link.membership, options, this.runtime);
     this.#ways = new Ways(link);
     this.#hedges = new TokenBucket(10, 1, this.now());
   }
@@ -188,6 +184,7 @@ export class Sender implements Host, Caller {
     if (this.#left) return Promise.resolve(failure(leftFault(type)));
     const router = origin?.route ?? contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
+    if (key !== undefined) this.candidates.heat(type, key);
     const target = this.pick(router, { type, key, zone: this.zone });
     if (target === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
     if (target.local) return this.#here(message, origin, target);

@@ -6,6 +6,7 @@ import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
 import type { GuardOptions } from "./guard.ts";
+import type { HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import type { LeaderTask } from "./singletons.ts";
@@ -64,7 +65,8 @@ export interface Member {
 export type ClusterEvent =
   | { readonly type: "joined" | "left" | "faulted" | "recovered" | "draining"; readonly member: Member }
   | { readonly type: "status"; readonly status: Status }
-  | { readonly type: "leader"; readonly leader: Leader | undefined };
+  | { readonly type: "leader"; readonly leader: Leader | undefined }
+  | HotKeyEvent;
 
 /** The whole cluster as one node sees it, and what changed last. */
 export interface ClusterView {
@@ -119,6 +121,8 @@ export interface ClusterOptions {
   readonly capacity?: Capacity;
   /** When nodes that fail or are slow are left out, and for how long. */
   readonly guard?: GuardOptions;
+  /** Looks for keys that take more than their share of this node's calls, and tells of them; not if left out. */
+  readonly hotKeys?: HotKeyOptions;
   /** The longest that leaving waits for calls in flight, in ms. @default 8000 */
   readonly drain?: number;
   /** Facts about the node for routers and people. */

@@ -116,9 +116,7 @@ describe("what is done about it", () => {
   });
 
   test("is asked of the contract, and ends with the heat", () => {
-    const keys = heat({
-      respond: (contract) => contract === "get" ? { type: "split", owners: 3 } : undefined,
-    });
+    const keys = heat({}, (contract) => contract === "get" ? { type: "split", owners: 3 } : undefined);
     expect(keys.response("get", "hot")).toEqual({ type: "split", owners: 3 });
     expect(keys.response("get", "cold")).toBe(undefined);
     for (let call = 0; call < 500; call++) keys.hit("put", "hot", call);
@@ -143,7 +141,7 @@ describe("what is done about it", () => {
   });
 
   test("long keys are found again", () => {
-    const keys = new HotKeys({ respond: () => ({ type: "cache", ttl: 1000 }) });
+    const keys = new HotKeys({}, () => ({ type: "cache", ttl: 1000 }));
     const long = "x".repeat(100_000);
     for (let call = 0; call < 500; call++) keys.hit("get", long, call);
     expect(keys.response("get", long)).toEqual({ type: "cache", ttl: 1000 });

@@ -85,3 +85,43 @@ test("a node that is isolated by hand gets no call until it is restored, whoever
     expect(new Set(await answers(simulation, caller, 30))).toEqual(new Set(["a"]));
   });
 });
+
+test("a key that takes more than its share is told of while it does, and is there for inspection", async () => {
+  const Get = query("get", { input: type<string>(), output: type<string>(), key: (id) => id });
+  await simulate(world, async (simulation) => {
+    const { backend } = simulation.network();
+    const runtime = simulation.runtime("a");
+    const told: string[] = [];
+    let node: Node | undefined;
+    const app = createMediator({ runtime, handlers: [handle(Get, (id) => id)] });
+    const options = { node: "a", endpoint: "sim:a", backend, hotKeys: { share: 0.3, rate: 50 } };
+    void joinCluster(app, options).then(async (joined) => {
+      node = joined;
+      for await (const { events } of joined.watch()) {
+        for (const event of events) {
+          if (event.type === "hotKey" || event.type === "coolKey") {
+            told.push(`${event.type} ${event.contract} ${event.key}`);
+          }
+        }
+      }
+    });
+    await simulation.until(() => node !== undefined, 5000);
+    const call = (hot: boolean): void => {
+      for (let n = 0; n < 10; n++) {
+        void node!.send(Get(hot && n < 6 ? "hot" : `cold ${runtime.random.u32()}`));
+      }
+    };
+    for (let times = 0; times < 100; times++) {
+      call(true);
+      await simulation.run(50);
+    }
+    expect(told).toEqual(["hotKey get hot"]);
+    expect(node!.inspect().hotKeys).toMatchObject([{ contract: "get", key: "hot" }]);
+    for (let times = 0; times < 1000; times++) {
+      call(false);
+      await simulation.run(50);
+    }
+    expect(told).toEqual(["hotKey get hot", "coolKey get hot"]);
+    expect(node!.inspect().hotKeys).toEqual([]);
+  });
+});

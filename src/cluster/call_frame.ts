@@ -180,8 +180,8 @@ class InboundCall implements Entrant {
   }
 
   #dispatch(): Promise<void> {
-    const { engine } = this.#frame.inbound;
-    return engine.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>
+    const { caching } = this.#frame.inbound;
+    return caching.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>
       this.#settle(result, true)
     );
   }

@@ -13,6 +13,7 @@ import {
   VALUE,
 } from "../wire/envelope.ts";
 import { Admission, type Capacity } from "./admission.ts";
+import { type Caching, INVALIDATED } from "./caching.ts";
 import { CallFrame, messageOf } from "./call_frame.ts";
 import type { Link } from "./link.ts";
 import { originOf } from "./received.ts";
@@ -25,6 +26,7 @@ const CALLS = 16_384;
 export class Inbound {
   readonly engine: Engine;
   readonly host: Host;
+  readonly caching: Caching;
   readonly link: Link;
   /** Lets calls in where there is a limit to them. */
   readonly admission: Admission | undefined;
@@ -45,13 +47,14 @@ export class Inbound {
    */
   constructor(
     engine: Engine,
-    host: Host,
+    host: Host & { readonly caching: Caching },
     link: Link,
     beat: (items: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>,
     capacity?: Capacity,
   ) {
     this.engine = engine;
     this.host = host;
+    this.caching = host.caching;
     this.link = link;
     this.#beat = beat;
     this.admission = capacity === undefined ? undefined : new Admission(capacity);
@@ -140,7 +143,19 @@ export class Inbound {
 
   #notices(messages: readonly ReceivedMessage[]): void {
     for (const message of messages) {
+      if (message.type === INVALIDATED) {
+        this.#take(message);
+        continue;
+      }
       void this.engine.tell(messageOf(message, "event"), this.originOf(message));
+    }
+  }
+
+  #take(message: ReceivedMessage): void {
+    try {
+      this.caching.take(message.body);
+    } catch (thrown) {
+      throw this.#refuse(thrown);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { QueryCacheStats } from "./cache_types.ts";
 import type { GuardedNode } from "./guard.ts";
 import type { HotKey } from "./hot_keys.ts";
 import type { Leader } from "./leader.ts";
@@ -21,6 +22,8 @@ export interface Inspection {
   readonly stats: NodeStats;
   /** Where its calls go. */
   readonly targets: readonly TargetState[];
+  /** What it keeps of the answers of queries. */
+  readonly cache: QueryCacheStats;
   /** Keys that take more than their share of its calls just now, the most called first. */
   readonly hotKeys: readonly HotKey[];
 }

@@ -80,6 +80,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     capacity: options.capacity,
     guard: options.guard,
     hotKeys: options.hotKeys,
+    cache: options.cache,
   });
   try {
     await node.join();

@@ -112,6 +112,7 @@ export class Life {
         this.sender.forget(event.member, event.type === "faulted");
       }
     }
+    this.sender.caching.look();
     this.watchers.publish(this.view(events));
   }
 

@@ -124,6 +124,7 @@ export class ClusterNode implements Node {
       leader: this.leader,
       stats: this.stats(),
       targets: this.#sender.candidates.states(),
+      cache: this.#sender.caching.cache.stats(),
       hotKeys: this.#sender.candidates.hot(),
     };
   }

@@ -65,7 +65,7 @@ export class Outbound implements FrameWay {
 
   /** Tells of an event, if there is room. */
   notify(message: WireMessage): void {
-    if (this.#notices.length >= NOTICES) return void this.link.dropped++;
+    if (this.#notices.length >= NOTICES) return this.#lose(1);
     this.#notices.push(message);
     this.#turn();
   }
@@ -179,7 +179,7 @@ export class Outbound implements FrameWay {
     const told = (fault: Fault | undefined): void => {
       this.#telling--;
       this.link.reached(this.peer, fault);
-      if (fault !== undefined) this.link.dropped += messages.length;
+      if (fault !== undefined) this.#lose(messages.length);
       if (this.#notices.length > 0) this.#turn();
     };
     try {
@@ -188,9 +188,14 @@ export class Outbound implements FrameWay {
       this.#telling++;
       this.link.runtime.background(posted.then(() => told(undefined), (thrown) => told(faultOf(thrown))));
     } catch {
-      if (messages.length === 1) return void this.link.dropped++;
+      if (messages.length === 1) return this.#lose(1);
       for (const message of messages) this.#sendNotices([message]);
     }
+  }
+
+  #lose(count: number): void {
+    this.link.dropped += count;
+    this.link.missed?.(this.peer.id);
   }
 
   #post(kind: FrameKind, items: readonly unknown[]): Promise<void> {

@@ -1,7 +1,11 @@
 import { CatgaError, type Fault, faultOf, systemFault } from "../result.ts";
+import { contractOf } from "../message/contract.ts";
+import type { Message } from "../message/message.ts";
 import type { RouteCall, Router } from "../message/route.ts";
 import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
 import { encodeMessage, type WireMessage } from "../wire/envelope.ts";
+import type { Origin } from "../mediator/context.ts";
+import { signalsOf, wireOf } from "./outgoing.ts";
 import type { Link } from "./link.ts";
 import { RemoteStream } from "./remote_stream.ts";
 import type { Target } from "./target.ts";
@@ -18,6 +22,24 @@ export interface FlowPlan {
   readonly router: Router;
   readonly route: RouteCall;
   readonly signals: readonly AbortSignal[];
+}
+
+/** What a stream is asked with. Throws what the contract's `key` throws. */
+export function planOf(
+  message: Message,
+  origin: Origin,
+  router: Router,
+  node: { now(): number; readonly zone: string | undefined },
+): FlowPlan {
+  const contract = contractOf(message);
+  const timeout = contract?.timeout === undefined ? Infinity : node.now() + contract.timeout;
+  return {
+    message: wireOf(message, origin, origin.id),
+    deadline: Math.min(timeout, origin.deadline),
+    router: origin.route ?? contract?.route ?? router,
+    route: { type: message.type, key: contract?.key?.(message.body), zone: node.zone },
+    signals: signalsOf(origin),
+  };
 }
 
 /** What a remote stream needs of its node. */

@@ -8,24 +8,22 @@ import { broken } from "../mediator/flow.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import { cancelledFault } from "../mediator/supervise.ts";
 import type { Runtime } from "../ports/runtime.ts";
-import { TokenBucket } from "../internal/token_bucket.ts";
 import { turnClock } from "../internal/turn_clock.ts";
 import { messageOf } from "./call_frame.ts";
+import type { QueryCacheOptions } from "./cache_types.ts";
+import { Caching } from "./caching.ts";
 import { CallerSide } from "./caller_side.ts";
-import { hedge, type Take } from "./hedge.ts";
+import { Hedges, type Take } from "./hedge.ts";
 import { type CandidateOptions, Candidates } from "./candidates.ts";
 import type { Link } from "./link.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
 import { originOf } from "./received.ts";
 import { type Caller, cancelWith, RemoteCall } from "./remote_call.ts";
-import { flowFrom } from "./remote_flow.ts";
+import { flowFrom, planOf } from "./remote_flow.ts";
 import type { Target } from "./target.ts";
 import type { Member } from "./types.ts";
 import { leftFault, nobodyFault } from "./unavailable.ts";
 import { Ways } from "./ways.ts";
-
-/** How much of a second call each call that may have one earns. */
-const HEDGED = 0.1;
 
 /** How a node sends. */
 export interface SenderOptions extends CandidateOptions {
@@ -33,6 +31,7 @@ export interface SenderOptions extends CandidateOptions {
   readonly behaviors: readonly Behavior[];
   readonly attempts: number;
   readonly callTimeout: number;
+  readonly cache: QueryCacheOptions | undefined;
 }
 
 /** Takes messages to whichever node serves them, this one included. */
@@ -52,10 +51,11 @@ export class Sender implements Host, Caller {
   readonly #link: Link;
   readonly #options: SenderOptions;
   readonly candidates: Candidates;
+  readonly caching: Caching;
   readonly #ways: Ways;
   readonly #layers: CallerSide | undefined;
   readonly #plain: Origin = new Origin();
-  readonly #hedges: TokenBucket;
+  readonly #hedges: Hedges;
 
   constructor(engine: Engine, link: Link, options: SenderOptions) {
     this.#engine = engine;
@@ -65,14 +65,15 @@ export class Sender implements Host, Caller {
     const { behaviors } = options;
     this.#layers = behaviors.length === 0
       ? undefined
-      : new CallerSide(behaviors, engine.runtime, this.#route.bind(this));
+      : new CallerSide(behaviors, engine.runtime, this.#ask.bind(this));
     this.attempts = options.attempts;
     this.nextId = engine.nextId;
     this.#plain.host = this;
     this.turn = turnClock(() => this.now());
     this.candidates = new Candidates(link.membership, options, this.runtime);
     this.#ways = new Ways(link);
-    this.#hedges = new TokenBucket(10, 1, this.now());
+    this.caching = new Caching(engine, link, this.#ways, { ...options.cache, now: this.turn });
+    this.#hedges = new Hedges(this.runtime.clock);
   }
 
   now(): number {
@@ -82,7 +83,7 @@ export class Sender implements Host, Caller {
   dispatch(message: Message, origin: Origin | undefined): Promise<Result<unknown, Fault>> {
     try {
       const contract = contractOf(message);
-      if (this.#layers === undefined || contract === undefined) return this.#route(message, origin, contract);
+      if (this.#layers === undefined || contract === undefined) return this.#ask(message, origin, contract);
       return this.#layers.send(message, origin, contract, this);
     } catch (thrown) {
       return Promise.resolve(failure(faultOf(thrown)));
@@ -102,29 +103,19 @@ export class Sender implements Host, Caller {
 
   flow(message: Message, origin: Origin | undefined): AsyncIterable<unknown> {
     if (this.#left) return broken(leftFault(message.type));
-    const contract = contractOf(message);
     const own = this.#hosted(origin ?? new Origin());
     own.id ??= this.nextId();
-    const timeout = contract?.timeout === undefined ? Infinity : this.now() + contract.timeout;
-    let key: string | undefined;
     try {
-      key = contract?.key?.(message.body);
+      return flowFrom({
+        link: this.#link,
+        attempts: this.attempts,
+        pick: (router, call, tried) => this.pick(router, call, tried),
+        own: () => this.#engine.flow(message, own),
+        nobody: (type) => nobodyFault(type, this.#members),
+      }, planOf(message, own, this.#options.router, this));
     } catch (thrown) {
       return broken(faultOf(thrown));
     }
-    return flowFrom({
-      link: this.#link,
-      attempts: this.attempts,
-      pick: (router, call, tried) => this.pick(router, call, tried),
-      own: () => this.#engine.flow(message, own),
-      nobody: (type) => nobodyFault(type, this.#members),
-    }, {
-      message: wireOf(message, own, own.id),
-      deadline: Math.min(timeout, own.deadline),
-      router: origin?.route ?? contract?.route ?? this.#options.router,
-      route: { type: message.type, key, zone: this.zone },
-      signals: signalsOf(origin),
-    });
   }
 
   get zone(): string | undefined {
@@ -141,7 +132,7 @@ export class Sender implements Host, Caller {
       const origin = originOf(message, this, this.now());
       origin.bounded = true;
       call.onCancel = (fault) => origin.context?.cancel(fault);
-      this.#engine.dispatch(messageOf(message, "command"), origin).then((result) =>
+      this.caching.dispatch(messageOf(message, "command"), origin).then((result) =>
         call.settle(result, true, true)
       );
       return;
@@ -173,6 +164,19 @@ export class Sender implements Host, Caller {
   /** This node has left. */
   close(): void {
     this.#ways.close();
+    this.caching.close();
+  }
+
+  /** Sends a message on its way, unless its answer is there already. */
+  #ask(
+    message: Message,
+    origin: Origin | undefined,
+    contract: Contract | undefined,
+  ): Promise<Result<unknown, Fault>> {
+    if (contract?.cache === undefined || contract.kind !== "query") {
+      return this.#route(message, origin, contract);
+    }
+    return this.caching.ask(message, contract, origin, (own) => this.#route(message, own, contract));
   }
 
   #route(
@@ -203,15 +207,10 @@ export class Sender implements Host, Caller {
       return call;
     };
     const after = idempotent ? contract?.hedge : undefined;
-    return new Promise((resolve) => {
-      if (after === undefined) return void start(target, resolve);
-      const { clock } = this.runtime;
-      this.#hedges.earn(HEDGED);
-      const second = (take: Take): RemoteCall | undefined => {
-        const other = this.pick(router, { type, key, zone: this.zone }, new Set([target.id]));
-        return other !== undefined && this.#hedges.take(this.now()) ? start(other, take) : undefined;
-      };
-      hedge({ clock, after, first: (take) => start(target, take), second }, resolve);
+    if (after === undefined) return new Promise((resolve) => void start(target, resolve));
+    return this.#hedges.call(after, (take) => start(target, take), (take) => {
+      const other = this.pick(router, { type, key, zone: this.zone }, new Set([target.id]));
+      return other && (() => start(other, take));
     });
   }
 
@@ -220,7 +219,7 @@ export class Sender implements Host, Caller {
     this.underWay++;
     const began = this.turn();
     traffic.began(began);
-    return this.#engine.dispatch(message, this.#hosted(origin)).then((result) => {
+    return this.caching.dispatch(message, this.#hosted(origin)).then((result) => {
       this.underWay--;
       const now = this.turn();
       traffic.ended("answered", now - began, now);

@@ -7,6 +7,7 @@ import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
 import type { GuardOptions } from "./guard.ts";
 import type { HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
+import type { QueryCacheOptions } from "./cache_types.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import type { LeaderTask } from "./singletons.ts";
@@ -123,6 +124,8 @@ export interface ClusterOptions {
   readonly guard?: GuardOptions;
   /** Looks for keys that take more than their share of this node's calls, and tells of them; not if left out. */
   readonly hotKeys?: HotKeyOptions;
+  /** How much is kept of the answers of queries whose contracts say so. */
+  readonly cache?: QueryCacheOptions;
   /** The longest that leaving waits for calls in flight, in ms. @default 8000 */
   readonly drain?: number;
   /** Facts about the node for routers and people. */

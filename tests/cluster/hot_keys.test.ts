@@ -1,5 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { type HotKeyEvent, type HotKeyOptions, HotKeys, ownerOf } from "../../src/cluster/hot_keys.ts";
+import {
+  type HotKeyEvent,
+  type HotKeyOptions,
+  type HotKeyResponse,
+  HotKeys,
+  ownerOf,
+} from "../../src/cluster/hot_keys.ts";
 
 /** Makes calls of `rate` a second for some ms, every `nth` with the key "hot", the others with keys of their own. */
 function load(keys: HotKeys, from: number, ms: number, rate: number, nth: number): HotKeyEvent[] {
@@ -105,18 +111,18 @@ describe("a hot key cools", () => {
 });
 
 describe("what is done about it", () => {
-  const heat = (options: HotKeyOptions): HotKeys => {
-    const keys = new HotKeys(options);
+  const heat = (respond?: (contract: string) => HotKeyResponse | undefined): HotKeys => {
+    const keys = new HotKeys({}, respond);
     for (let call = 0; call < 500; call++) keys.hit("get", "hot", call);
     return keys;
   };
 
   test("is nothing unless it is asked for", () => {
-    expect(heat({}).response("get", "hot")).toBe(undefined);
+    expect(heat().response("get", "hot")).toBe(undefined);
   });
 
   test("is asked of the contract, and ends with the heat", () => {
-    const keys = heat({}, (contract) => contract === "get" ? { type: "split", owners: 3 } : undefined);
+    const keys = heat((contract) => contract === "get" ? { type: "split", owners: 3 } : undefined);
     expect(keys.response("get", "hot")).toEqual({ type: "split", owners: 3 });
     expect(keys.response("get", "cold")).toBe(undefined);
     for (let call = 0; call < 500; call++) keys.hit("put", "hot", call);

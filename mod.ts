@@ -40,7 +40,6 @@ export type {
   ParsedOf,
   Policy,
   RequestSpec,
-  ShardPolicy,
 } from "./src/message/contract.ts";
 export { command, event, query, reliableEvent, stream } from "./src/message/contract.ts";
 export type { Behavior } from "./src/mediator/behavior.ts";

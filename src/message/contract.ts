@@ -21,12 +21,10 @@ export interface Policy<In> {
   readonly hedge?: number | undefined;
   /** Picks the node; the cluster's own router if left out. */
   readonly route?: Router | undefined;
-  /** Keeps answers of a query on the node that asked. */
+  /** Keeps answers of a query on the node that asked, as frozen copies; each tenant has its own. */
   readonly cache?: CachePolicy<In> | undefined;
   /** Queries whose kept answers are let go, on every node, when a command has succeeded. */
   readonly invalidates?: readonly { readonly type: string }[] | undefined;
-  /** Spreads the messages over so many shards, each of which one node owns. */
-  readonly shard?: ShardPolicy<In> | undefined;
   /** One line for a person, shown in generated documents. */
   readonly summary?: string | undefined;
 }
@@ -39,14 +37,6 @@ export interface CachePolicy<In> {
   readonly key?: ((body: In) => string) | undefined;
   /** How long after that the old answer is still given while a new one is fetched, in ms. @default 0 */
   readonly staleWhileRevalidate?: number | undefined;
-}
-
-/** How messages are spread over shards. */
-export interface ShardPolicy<In> {
-  /** Messages with one key are in one shard. */
-  readonly key: (body: In) => string;
-  /** How many shards there are; the same for as long as the contract lives. */
-  readonly count: number;
 }
 
 /**
@@ -117,7 +107,7 @@ export interface EventSpec<In, P> extends Policy<In> {
 
 /**
  * Defines a command: exactly one handler changes something and answers. Like the others it throws a `RangeError` for
- * a name that is not a letter and up to 127 of letters, digits and `_ . : -`, and for a timeout that is not above 0.
+ * a name that is not a letter and up to 127 of letters, digits and `_ . : -`, and for times that are not above 0.
  *
  * @example
  * ```ts
@@ -185,8 +175,10 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
       `Cannot define "${type}": a name starts with a letter and goes on with at most 127 of letters, digits, _ . : -`,
     );
   }
-  if (policy.timeout !== undefined && !(policy.timeout > 0)) {
-    throw new RangeError(`Cannot define "${type}": timeout is ${policy.timeout}, but must be above 0 ms`);
+  const { timeout, hedge, cache } = policy;
+  for (const [name, ms] of Object.entries({ timeout, hedge, "cache.ttl": cache?.ttl })) {
+    if (ms === undefined || ms > 0) continue;
+    throw new RangeError(`Cannot define "${type}": ${name} is ${ms}, but must be above 0 ms`);
   }
   // Messages of a contract share a prototype that leads back to it: they stay plain data, and whoever sends one
   // knows its policy also where no handler of it is registered.
@@ -210,7 +202,6 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     route: policy.route,
     cache: policy.cache,
     invalidates: policy.invalidates,
-    shard: policy.shard,
     summary: policy.summary,
   });
   Object.defineProperty(Made, "name", { value: type });

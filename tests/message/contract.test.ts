@@ -83,6 +83,11 @@ describe("what holds for a contract", () => {
     expect(query("a", { input: text, output: text, idempotent: false }).idempotent).toBe(true);
   });
 
+  test.each([0, -1, NaN])("a hedge or a cache of %d ms is a RangeError by name", (ms) => {
+    expect(() => query("a.b", { input: text, output: text, hedge: ms })).toThrow('"a.b": hedge');
+    expect(() => query("a.b", { input: text, output: text, cache: { ttl: ms } })).toThrow('"a.b": cache.ttl');
+  });
+
   test.each([0, -1, NaN, -Infinity])("a timeout of %d ms is a RangeError by name", (timeout) => {
     expect(() => command("a.b", { input: text, output: text, timeout })).toThrow(RangeError);
     expect(() => event("a.b", { data: text, timeout })).toThrow('"a.b"');

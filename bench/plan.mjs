@@ -85,6 +85,25 @@ export const rows = {
     ],
     notes: ["The thousand messages (bodies) are made beforehand; catga answers a Result each."],
   },
+  cache: {
+    title: "A cache of 10,000 entries with TTL",
+    kind: "local",
+    unit: "ns an operation",
+    candidates: ["get", "set"].flatMap((what) =>
+      ["plain Map", "catga", "lru-cache", "quick-lru"].map((name) => `${what}: ${name}`)
+    ),
+    compare: [
+      { ours: "get: catga", other: "get: plain Map", want: 2 },
+      { ours: "set: catga", other: "set: plain Map" },
+      ...["get", "set"].flatMap((what) =>
+        faster(`${what}: catga`, ["lru-cache", "quick-lru"].map((name) => `${what}: ${name}`))
+      ),
+    ],
+    notes: [
+      "get: all are there. set: each makes another go; the plain Map only overwrites, and has no TTL.",
+      "The time is passed in to catga's; the peers read a clock of their own.",
+    ],
+  },
   remote: {
     title: "Remote send between two processes",
     kind: "remote",

@@ -3,6 +3,22 @@
 
 const LOCAL_PEERS = ["@nestjs/cqrs", "moleculer", "Effect", "oRPC", "mediatr-ts"];
 
+const ROUTERS = [
+  "the first one",
+  "roundRobin",
+  "weightedRoundRobin",
+  "consistentHash",
+  "consistentHash, bounded",
+  "localFirst",
+  "zoneFirst",
+  "tagged",
+  "firstOf",
+  "leastConnections",
+  "leastLoad",
+  "random",
+  "powerOfTwo",
+];
+
 const faster = (ours, peers) => peers.map((other) => ({ ours, other, peer: true }));
 
 export const rows = {
@@ -102,6 +118,45 @@ export const rows = {
     notes: [
       "get: all are there. set: each makes another go; the plain Map only overwrites, and has no TTL.",
       "The time is passed in to catga's; the peers read a clock of their own.",
+    ],
+  },
+  ring: {
+    title: "Consistent hashing among 100 nodes: the owner of a key; one node more or less",
+    kind: "local",
+    unit: "ns an operation",
+    candidates: [
+      "owner: ring entered through a table",
+      "owner: catga",
+      "owner: Effect",
+      "owner: hashring",
+      "owner: consistent-hash",
+      "change: catga",
+      "change: Effect",
+      "change: hashring",
+    ],
+    compare: [
+      { ours: "owner: catga", other: "owner: ring entered through a table", want: 1.2 },
+      ...faster("owner: catga", ["Effect", "hashring", "consistent-hash"].map((name) => `owner: ${name}`)),
+      { ours: "change: catga", wantAbsolute: 500_000 },
+      { ours: "change: catga", other: "change: Effect" },
+      { ours: "change: catga", other: "change: hashring" },
+    ],
+    notes: [
+      "256 points a node for catga and the limit, 128 for Effect, 160 for hashring, without its cache of keys.",
+      "consistent-hash takes its points from Math.random: no two processes agree on an owner.",
+    ],
+  },
+  routers: {
+    title: "The choice of a node, among 3 and among 100",
+    kind: "local",
+    unit: "ns a choice",
+    candidates: [3, 100].flatMap((count) => ROUTERS.map((name) => `${name} (${count})`)),
+    compare: [3, 100].flatMap((count) =>
+      ROUTERS.slice(1).map((name) => ({ ours: `${name} (${count})`, other: `the first one (${count})` }))
+    ),
+    notes: [
+      "The first one: a router that takes the first candidate, which is what calling a router costs.",
+      "powerOfTwo, random and leastLoad draw from the platform's cryptographic chance.",
     ],
   },
   remote: {

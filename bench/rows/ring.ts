@@ -6,7 +6,7 @@ import { createRing } from "../../src/cluster/ring.ts";
 import { hash32 } from "../../src/internal/hash.ts";
 import type { Candidate, Candidates } from "../harness/candidate.ts";
 
-const POINTS = 128;
+const POINTS = 256;
 const PER = 1000;
 const ids = Array.from({ length: 100 }, (_, at) => `node-${at}`);
 const keys = Array.from({ length: 4096 }, (_, at) => `key-${100_000 + at}`);
@@ -32,8 +32,8 @@ function entered(): Candidate {
   points.push({ id: points[0]!.id, place: 0xffffffff });
   const places = Uint32Array.from(points, ({ place }) => place);
   const owners = Uint16Array.from(points, ({ id }) => ids.indexOf(id));
-  const table = Uint32Array.from({ length: 16_384 }, (_, part) => {
-    return places.findIndex((place) => place >= part * 2 ** 18);
+  const table = Uint32Array.from({ length: 32_768 }, (_, part) => {
+    return places.findIndex((place) => place >= part * 2 ** 17);
   });
   const ring = createRing(members, { points: POINTS });
   const owner = (key: string): string => {
@@ -42,7 +42,7 @@ function entered(): Candidate {
     hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
     hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
     hash = (hash ^ (hash >>> 16)) >>> 0;
-    let at = table[hash >>> 18]!;
+    let at = table[hash >>> 17]!;
     while (places[at]! < hash) at++;
     return ids[owners[at]!]!;
   };
@@ -72,7 +72,8 @@ function effectChanging(): Candidate {
   const ring = effectRing();
   const guest = new Member("node-100");
   return changing((joins) => {
-    (joins ? EffectRing.add(ring, guest) : EffectRing.remove(ring, guest));
+    if (joins) EffectRing.add(ring, guest);
+    else EffectRing.remove(ring, guest);
     return joins ? 101 : 100;
   });
 }
@@ -80,21 +81,8 @@ function effectChanging(): Candidate {
 function hashringChanging(): Candidate {
   const ring = new HashRing(ids);
   return changing((joins) => {
-    joins ? ring.add("node-100") : ring.remove("node-100");
-    return joins ? 101 : 100;
-  });
-}
-
-function consistentHash(): ConsistentHash {
-  const ring = new ConsistentHash();
-  for (const id of ids) ring.add(id);
-  return ring;
-}
-
-function consistentHashChanging(): Candidate {
-  const ring = consistentHash();
-  return changing((joins) => {
-    joins ? ring.add("node-100") : ring.remove("node-100");
+    if (joins) ring.add("node-100");
+    else ring.remove("node-100");
     return joins ? 101 : 100;
   });
 }
@@ -122,11 +110,11 @@ export const candidates: Candidates = {
     return looking((key) => ring.get(key));
   },
   "owner: consistent-hash": () => {
-    const ring = consistentHash();
+    const ring = new ConsistentHash();
+    for (const id of ids) ring.add(id);
     return looking((key) => ring.get(key));
   },
   "change: catga": catgaChanging,
   "change: Effect": effectChanging,
   "change: hashring": hashringChanging,
-  "change: consistent-hash": consistentHashChanging,
 };

@@ -1,7 +1,8 @@
 import type { RouteCall, Router } from "../message/route.ts";
 import { turnClock } from "../internal/turn_clock.ts";
 import type { Runtime } from "../ports/runtime.ts";
-import { Guard, type GuardOptions } from "./guard.ts";
+import { Guard } from "./guard.ts";
+import type { GuardOptions } from "./guard_types.ts";
 import { type HotKey, type HotKeyOptions, HotKeys } from "./hot_keys.ts";
 import type { TargetState } from "./inspect.ts";
 import type { Known } from "./known.ts";

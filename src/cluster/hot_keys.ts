@@ -21,6 +21,7 @@ export interface HotKey {
 
 /** A key got hot, or is no longer. */
 export interface HotKeyEvent extends HotKey {
+  /** Which of the two. */
   readonly type: "hotKey" | "coolKey";
 }
 

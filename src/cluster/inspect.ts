@@ -1,5 +1,5 @@
 import type { QueryCacheStats } from "./cache_types.ts";
-import type { GuardedNode } from "./guard.ts";
+import type { GuardedNode } from "./guard_types.ts";
 import type { HotKey } from "./hot_keys.ts";
 import type { Leader } from "./leader.ts";
 import type { ClusterView, Member, NodeStats } from "./types.ts";

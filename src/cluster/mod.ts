@@ -16,7 +16,7 @@
  * @module
  */
 export type { Capacity } from "./admission.ts";
-export type { GuardedNode, GuardOptions } from "./guard.ts";
+export type { GuardedNode, GuardOptions } from "./guard_types.ts";
 export type { HotKey, HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
 export type { QueryCacheCounts, QueryCacheOptions, QueryCacheStats } from "./cache_types.ts";
 export { joinCluster } from "./join.ts";

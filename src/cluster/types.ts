@@ -5,7 +5,7 @@ import type { Answerable, FaultOf, OutputOf, Streamable } from "../message/messa
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
-import type { GuardOptions } from "./guard.ts";
+import type { GuardOptions } from "./guard_types.ts";
 import type { HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
 import type { QueryCacheOptions } from "./cache_types.ts";
 import type { Explanation, Inspection } from "./inspect.ts";

@@ -223,12 +223,19 @@ describe("leastLoad", () => {
       ["cpu", { cpu: 0.95 }, { cpu: 0.2 }],
       ["lag", { lag: 400 }, { lag: 0 }],
       ["load", { load: 100 }, { load: 1 }],
-      ["load for its weight", { load: 100 }, { load: 100, weight: 10 }],
     ] as const,
   )("%s alone moves calls away, and not all of them", (_name, busy, idle) => {
     const [share] = shares(leastLoad(runtime()), [target("busy", busy), target("idle", idle)]);
     expect(share).toBeLessThan(0.4);
     expect(share).toBeGreaterThan(0);
+  });
+
+  test("calls in flight count for the node's weight", () => {
+    const [a] = shares(leastLoad(runtime()), [
+      target("a", { load: 100, weight: 10 }),
+      target("b", { load: 10 }),
+    ]);
+    expect(Math.abs(a! - 10 / 11)).toBeLessThan(0.02);
   });
 
   test("weights decide what counts", () => {
@@ -266,11 +273,8 @@ describe("leastLoad", () => {
   });
 
   test("a node that is full still gets a call now and then", () => {
-    const list = [
-      target("full", { cpu: 1, memory: 1, lag: 1e9, load: 1e9 }),
-      target("idle", { cpu: 0, memory: 0 }),
-    ];
-    const [full] = shares(leastLoad(runtime()), list);
+    const list = [target("full", { cpu: 1 }), target("idle", { cpu: 0 })];
+    const [full] = shares(leastLoad(runtime(), { memory: 0, lag: 0, load: 0 }), list);
     expect(full).toBeGreaterThan(0);
     expect(full).toBeLessThan(0.05);
   });

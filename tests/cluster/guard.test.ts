@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { fail, failure, ok, systemFault } from "@catga/catga";
-import { Guard, type GuardedNode, type Outcome, outcomeOf } from "../../src/cluster/guard.ts";
+import { Guard, type Outcome, outcomeOf } from "../../src/cluster/guard.ts";
+import type { GuardedNode } from "../../src/cluster/guard_types.ts";
 
 const nodes = (...ids: string[]) => ids.map((id) => ({ id }));
 const idsOf = (list: readonly { readonly id: string }[]) => list.map(({ id }) => id).join("");

@@ -11,12 +11,16 @@ const TRY_AGAIN = 32;
  */
 export function powerOfTwo(chance: Chance): Router {
   return (_call, candidates) => {
-    const one = below(candidates.length, chance);
-    const first = candidates[one];
-    if (first === undefined || candidates.length === 1) return first;
-    const other = below(candidates.length - 1, chance);
+    const count = candidates.length;
+    if (count < 2) return candidates[0];
+    // One lot for all three questions, as lots can cost more than everything else here.
+    let lot = below(count * (count - 1) * TRY_AGAIN, chance);
+    const one = lot % count;
+    lot = Math.floor(lot / count);
+    const other = lot % (count - 1);
+    const first = candidates[one]!;
+    if (lot < count - 1) return first;
     const second = candidates[other < one ? other : other + 1]!;
-    if (below(TRY_AGAIN, chance) === 0) return first;
     return waitAt(second, first) < waitAt(first, second) ? second : first;
   };
 }

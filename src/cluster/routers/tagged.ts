@@ -10,10 +10,7 @@ import { roundRobin } from "./round_robin.ts";
 export function tagged(tags: Readonly<Record<string, string>>, among: Router = roundRobin()): Router {
   const wanted = Object.entries(tags);
   const narrowed = new Narrowed(({ tags, version }) =>
-    wanted.every(([name, value]) => {
-      const own = Object.hasOwn(tags, name) ? tags[name] : name === "version" ? version : undefined;
-      return own === value;
-    })
+    wanted.every(([name, value]) => (tags[name] ?? (name === "version" ? version : undefined)) === value)
   );
   return (call, candidates) => {
     const fitting = narrowed.of(candidates);

@@ -85,9 +85,8 @@ async function* read(
   const { clock } = link.runtime;
   const gone = new AbortController();
   const giveUp = (fault: Fault): void => {
-    const error = new CatgaError(fault);
-    stream.end(error);
-    gone.abort(error);
+    stream.giveUp(fault);
+    gone.abort(new CatgaError(fault));
   };
   const abort = (): void => giveUp(cancelledFault(message.type));
   const remaining = deadline === Infinity ? -1 : Math.max(Math.round(deadline - clock.mono()), 1);

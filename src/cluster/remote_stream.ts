@@ -42,6 +42,15 @@ export class RemoteStream {
     this.#wake?.();
   }
 
+  /** Whoever reads it may wait no longer: what has come and was not read is let go, as in a stream of this process. */
+  giveUp(fault: Fault): void {
+    this.#values.length = 0;
+    this.#fault = fault;
+    this.#ended = true;
+    this.#wake?.();
+    this.#room?.();
+  }
+
   /** The next value. Throws a `CatgaError` when the stream failed. */
   async next(): Promise<IteratorResult<unknown, undefined>> {
     while (this.#values.length === 0 && !this.#ended) {

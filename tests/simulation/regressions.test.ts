@@ -170,3 +170,30 @@ describe("UNAVAILABLE", () => {
     expect(["TRANSPORT", "TIMEOUT"]).toContain(call.outcome);
   });
 });
+
+describe("a stream whose time is up", () => {
+  test("gives no further value, though some have come and were not read", async () => {
+    const { simulation, nodes } = await world([
+      none,
+      () =>
+        handle(Ticks, async function* () {
+          for (let n = 0; n < 60; n++) yield n;
+        }),
+    ]);
+    const { clock } = simulation.runtime("a");
+    const began = clock.mono();
+    let read = 0;
+    let ended: readonly [code: string, after: number] | undefined;
+    const slowly = async (): Promise<void> => {
+      for await (const _ of nodes[0]!.stream(Ticks(), { timeout: 1000 })) {
+        read++;
+        await new Promise<void>((resolve) => void clock.timer(100, resolve));
+      }
+    };
+    slowly().catch((thrown: { code: string }) => ended = [thrown.code, clock.mono() - began]);
+    await simulation.run(10_000);
+    expect(ended?.[0]).toBe("TIMEOUT");
+    expect(ended?.[1]).toBeLessThan(1150);
+    expect(read).toBeGreaterThan(5);
+  });
+});

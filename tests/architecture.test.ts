@@ -13,8 +13,19 @@ const rooms: Readonly<Record<string, Readonly<Record<string, "all" | "type">>>> 
   mediator: allow("result", "schema", "message", "ports"),
   behaviors: allow("result", "schema", "message", "ports", "mediator"),
   wire: allow("result", "message", "ports"),
-  cluster: allow("result", "schema", "message", "ports", "mediator", "behaviors", "wire"),
-  testing: allow("result", "schema", "message", "ports", "mediator", "behaviors", "wire", "cluster"),
+  durable: allow("result", "message", "ports", "mediator"),
+  cluster: allow("result", "schema", "message", "ports", "mediator", "behaviors", "wire", "durable"),
+  testing: allow(
+    "result",
+    "schema",
+    "message",
+    "ports",
+    "mediator",
+    "behaviors",
+    "wire",
+    "durable",
+    "cluster",
+  ),
   ids: {},
   internal: {},
   /** `mod.ts`: importing the core loads neither behaviors nor a cluster. */
@@ -32,6 +43,7 @@ const adapters: Readonly<Record<string, Adapter>> = {
     packages: ["hono"],
   },
   client: { src: allow("message", "mediator") },
+  kubernetes: {},
   serve: { packages: ["@hono/node-server", "undici", "node:"] },
 };
 interface Adapter {

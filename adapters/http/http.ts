@@ -1,6 +1,9 @@
 import { TimedReplayGuard } from "./timed_replays.ts";
 import type { Backend, BackendHost, BackendParts } from "../../src/ports/backend.ts";
-import type { Runtime } from "../../src/ports/runtime.ts";
+import type { Discovery } from "../../src/ports/discovery.ts";
+import type { LogEntry, Runtime } from "../../src/ports/runtime.ts";
+import type { Peer } from "../../src/ports/transport.ts";
+import { within } from "../../src/internal/within.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import { readEndpoint } from "./endpoint.ts";
 import { createExchange } from "./exchange.ts";
@@ -10,8 +13,11 @@ import { createKeyring } from "./signature.ts";
 
 /** What {@linkcode http} takes. */
 export interface HttpOptions {
-  /** Endpoints of nodes to ask for the others; the node's own may be among them. */
-  readonly peers: readonly string[];
+  /**
+   * Endpoints of nodes to ask for the others, or what finds them (`@catga/catga/kubernetes`); the node's own may be
+   * among them. Of those that are found, the ones that are refused in a list are passed over, and logged.
+   */
+  readonly peers: readonly string[] | Discovery;
   /**
    * What nodes sign their frames with, 32 characters or more, the same on all nodes. Of two the first signs and both
    * are accepted: to change it, give all nodes `[old, new]`, then `[new, old]`, then `new`. Without one only endpoints
@@ -40,9 +46,12 @@ export interface HttpBackend extends Backend {
 }
 
 const SHORTEST = 32;
+const MOST_FOUND = 1024;
+/** How long a node that begins waits for the first look of a discovery, in ms. */
+const FIRST_LOOK = 2000;
 
 /**
- * Nodes that talk over HTTP, with a fixed list of endpoints to begin from. Serves one node; keeps nothing.
+ * Nodes that talk over HTTP, with a list of endpoints to begin from, fixed or found. Serves one node; keeps nothing.
  *
  * Its `open` throws a `CatgaError`: `VALIDATION` for an endpoint that is not a plain http(s) URL, for one beyond this
  * machine without a secret and for a secret that is too short; `CONFLICT` when it serves a node already, until that
@@ -85,11 +94,13 @@ export function http(options: HttpOptions): HttpBackend {
     }
     const signed = secrets.length > 0;
     const { url, path: prefix } = readEndpoint(self.endpoint, signed, `node "${self.id}"`);
-    const seeds = peers.map((peer) => readEndpoint(peer, signed, "a peer").url).filter((peer) => peer !== url)
-      .map((endpoint) => ({ id: "*", endpoint }));
+    const fixed = "open" in peers
+      ? []
+      : seedsOf(peers.map((peer) => readEndpoint(peer, signed, "a peer").url), url);
     const keyring = createKeyring(given.crypto, secrets, route);
     const name = encodeURIComponent(self.id);
     const mine: Door = { runtime: given, keyring, replays, name, prefix, receiver: undefined };
+    const found = "open" in peers ? peers.open(given) : undefined;
     runtime = given;
     door = mine;
     const stop = (): Promise<void> => {
@@ -97,20 +108,24 @@ export function http(options: HttpOptions): HttpBackend {
       return Promise.resolve();
     };
     return {
-      seeds: () => seeds,
+      seeds: found === undefined
+        ? () => fixed
+        : readFound(() => found.endpoints(), signed, url, (entry) => given.log(entry)),
       transport: {
         name: "http",
-        serve: (_self, receiver) => {
+        serve: async (_self, receiver) => {
           if (mine.receiver !== undefined) {
-            return Promise.reject(conflict(`Cannot serve node "${self.id}" twice: stop serving it first`));
+            throw conflict(`Cannot serve node "${self.id}" twice: stop serving it first`);
           }
           mine.receiver = receiver;
-          return Promise.resolve({ [Symbol.asyncDispose]: stop });
+          if (found !== undefined) await within(given.clock, found.ready, FIRST_LOOK);
+          return { [Symbol.asyncDispose]: stop };
         },
         exchange: createExchange({ runtime: given, keyring, name, path: route, limit, signed }),
-        [Symbol.asyncDispose]: () => {
+        [Symbol.asyncDispose]: async () => {
           if (door === mine) door = undefined;
-          return stop();
+          await stop();
+          await found?.[Symbol.asyncDispose]();
         },
       },
     };
@@ -125,6 +140,43 @@ export function http(options: HttpOptions): HttpBackend {
     get refused() {
       return refusals.count;
     },
+  };
+}
+
+function seedsOf(endpoints: readonly string[], own: string): readonly Peer[] {
+  return endpoints.filter((endpoint) => endpoint !== own).map((endpoint) => ({ id: "*", endpoint }));
+}
+
+/** Reads the endpoints that a discovery has found, once for each list, and logs why one of them is refused. */
+function readFound(
+  endpoints: () => readonly string[],
+  signed: boolean,
+  own: string,
+  log: (entry: LogEntry) => void,
+): () => readonly Peer[] {
+  let read: readonly string[] | undefined;
+  let seeds: readonly Peer[] = [];
+  let refused = 0;
+
+  return () => {
+    const list = endpoints();
+    if (list === read) return seeds;
+    read = list;
+    const usable: string[] = [];
+    const reasons: string[] = [];
+    for (const endpoint of list.slice(0, MOST_FOUND)) {
+      try {
+        usable.push(readEndpoint(endpoint, signed, "a node that was found").url);
+      } catch (error) {
+        reasons.push((error as Error).message);
+      }
+    }
+    if (reasons.length > 0 && refused === 0) {
+      const fields = { refused: reasons.length, found: list.length };
+      log({ level: "warn", event: "discovery.refused", message: reasons[0]!, fields });
+    }
+    refused = reasons.length;
+    return seeds = seedsOf(usable, own);
   };
 }
 

@@ -1,11 +1,13 @@
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Backend, BackendHost, BackendParts } from "../../src/ports/backend.ts";
+import type { Store } from "../../src/ports/store.ts";
 import { MemoryHub } from "./hub.ts";
+import { memoryStore } from "./store.ts";
 import { MemoryTransport } from "./transport.ts";
 
 /**
  * A hub in this process. Give one and the same to all nodes that are to see each other; an endpoint is any name.
- * Nothing outlives the process.
+ * They also share a store, whose clock is that of the node that was opened first. Nothing outlives the process.
  *
  * @example
  * ```ts
@@ -21,7 +23,16 @@ import { MemoryTransport } from "./transport.ts";
  */
 export function memory(): Backend {
   const hub = new MemoryHub();
-  return { name: "memory", durability: "none", open: (host) => openOn(hub, host) };
+  let store: Store | undefined;
+  return {
+    name: "memory",
+    durability: "none",
+    open: (host) => {
+      const parts = openOn(hub, host);
+      store ??= memoryStore({ clock: host.runtime.clock });
+      return { ...parts, store };
+    },
+  };
 }
 
 function openOn(hub: MemoryHub, { self }: BackendHost): BackendParts {

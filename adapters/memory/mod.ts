@@ -20,3 +20,4 @@
  * @module
  */
 export { memory } from "./memory.ts";
+export { memoryStore, type MemoryStoreOptions } from "./store.ts";

@@ -14,5 +14,6 @@ export * from "./backend.ts";
 export * from "./codec.ts";
 export * from "./runtime.ts";
 export * from "./store.ts";
+export * from "./store_faults.ts";
 export * from "./system_runtime.ts";
 export * from "./transport.ts";

@@ -11,7 +11,13 @@ export interface Entry {
   readonly revision: number;
 }
 
-/** What a write asks for. */
+/** What {@linkcode Store.get} takes. */
+export interface GetOptions {
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What {@linkcode Store.put} takes. */
 export interface PutOptions {
   /** Writes only over this revision, or only where there is nothing; whatever is there if left out. */
   readonly expected?: number | "absent" | undefined;
@@ -21,32 +27,65 @@ export interface PutOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** One thing that happened to an entry. */
-export type Change =
-  | { readonly type: "put"; readonly entry: Entry }
-  | { readonly type: "delete"; readonly key: string; readonly revision: number };
+/** What {@linkcode Store.delete} takes. */
+export interface DeleteOptions {
+  /** Takes only this revision away; whatever is there if left out. */
+  readonly expected?: number | undefined;
+  /** Gives up waiting; the entry may be gone. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What {@linkcode Store.list} takes. */
+export interface ListOptions {
+  /** How many entries at most. @default 1000 */
+  readonly limit?: number | undefined;
+  /** Gives up waiting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What {@linkcode Store.watch} takes. */
+export interface WatchOptions {
+  /** Ends the watch; the loop over it ends without a failure. */
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
- * What the nodes of a cluster keep together: small values under names, changed by compare-and-set.
+ * What a watch tells: what is there, then once that it has told all of it, then each change. Time that ran out is a
+ * `delete` too.
+ */
+export type Change =
+  | { readonly type: "put"; readonly entry: Entry }
+  | { readonly type: "delete"; readonly key: string; readonly revision: number }
+  | { readonly type: "ready" };
+
+/** The `data` of a `CONFLICT`. */
+export interface RevisionConflict {
+  /** What the caller expected. */
+  readonly expected: number | "absent";
+  /** What was there instead. */
+  readonly found: number | "absent";
+}
+
+/**
+ * What the nodes of a cluster keep together: small values under names, changed by compare-and-set. Each operation
+ * happens at one instant, and whoever asks later sees what it did.
  *
- * All methods reject with a `CatgaError`: `CONFLICT` when the expected revision is not the one there,
- * `UNAVAILABLE` when provably nothing was done, `TRANSPORT` when it may have been.
+ * A key has 1 to 512 characters, a value at most 262,144.
+ *
+ * All methods reject with a `CatgaError`: `CONFLICT` with a {@linkcode RevisionConflict} when the expected revision
+ * is not the one there, `VALIDATION` for what no store takes, `OVERLOADED` when there is no room, `UNAVAILABLE` when
+ * provably nothing was done, `TRANSPORT` when it may have been, `CANCELLED` when the signal aborted. A watch that
+ * breaks off throws `TRANSPORT`.
  */
 export interface Store {
   /** The entry under a key; `undefined` if there is none. */
-  get(key: string, options?: { readonly signal?: AbortSignal }): Promise<Entry | undefined>;
+  get(key: string, options?: GetOptions): Promise<Entry | undefined>;
   /** Writes an entry; answers its new revision. */
   put(key: string, value: string, options?: PutOptions): Promise<number>;
   /** Takes an entry away, if it is there. */
-  delete(
-    key: string,
-    options?: { readonly expected?: number; readonly signal?: AbortSignal },
-  ): Promise<void>;
-  /** The entries whose keys begin like this, ordered by key, at most so many. */
-  list(
-    prefix: string,
-    options?: { readonly limit?: number; readonly signal?: AbortSignal },
-  ): Promise<readonly Entry[]>;
+  delete(key: string, options?: DeleteOptions): Promise<void>;
+  /** The entries whose keys begin like this, ordered by key. */
+  list(prefix: string, options?: ListOptions): Promise<readonly Entry[]>;
   /** The entries whose keys begin like this, then each change; a slow reader gets the newest of each key. */
-  watch(prefix: string, options?: { readonly signal?: AbortSignal }): AsyncIterable<Change>;
+  watch(prefix: string, options?: WatchOptions): AsyncIterable<Change>;
 }

@@ -43,6 +43,8 @@ export type {
 export * from "./random.ts";
 export * from "./recorder.ts";
 export * from "./simulate.ts";
+export * from "./simulated_store.ts";
 export type { Pending, Simulation, SimulationOptions } from "./simulation_types.ts";
 export * from "./simulation.ts";
+export * from "./store_conformance.ts";
 export type { Trace, TraceEntry, TraceKind } from "./trace.ts";

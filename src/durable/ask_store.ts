@@ -1,0 +1,35 @@
+import { CatgaError, systemFault } from "../result.ts";
+import type { Clock } from "../ports/runtime.ts";
+
+/** How long a store may take. */
+export interface AskOptions {
+  readonly clock: Pick<Clock, "timer">;
+  /** In ms; then it counts as `TRANSPORT`: what was asked for may have been done, or may be later. */
+  readonly limit: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Asks a store, but waits no longer than so many ms, whatever the store does with its signal. */
+export function askStore<T>(options: AskOptions, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const { clock, limit, signal } = options;
+  return new Promise((resolve, reject) => {
+    const asked = new AbortController();
+    const leave = (): void => {
+      stop();
+      signal?.removeEventListener("abort", cancel);
+    };
+    const giveUp = (code: "TRANSPORT" | "CANCELLED", message: string): void => {
+      leave();
+      reject(new CatgaError(systemFault(code, message)));
+      asked.abort();
+    };
+    const cancel = (): void => giveUp("CANCELLED", "Nobody waits any longer for the store");
+    const stop = clock.timer(
+      limit,
+      () => giveUp("TRANSPORT", `The store did not answer within ${Math.round(limit)} ms`),
+    );
+    if (signal?.aborted) return cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    ask(asked.signal).finally(leave).then(resolve, reject);
+  });
+}

@@ -93,7 +93,7 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
         "watching EndpointSlices",
         (signal) => watch(from, found, signal),
       );
-      return 0;
+      return restAfter(began);
     } catch (error) {
       if (error === GONE) {
         version = undefined;

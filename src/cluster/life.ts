@@ -1,3 +1,4 @@
+import { CatgaError, systemFault } from "../result.ts";
 import { within } from "../internal/within.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import type { BackendParts } from "../ports/backend.ts";
@@ -11,6 +12,7 @@ import { type Leadership, SoftLeadership } from "./leader.ts";
 import { Link } from "./link.ts";
 import type { Membership } from "./membership.ts";
 import { Sender, type SenderOptions } from "./sender.ts";
+import { openSettings, type Settings, type SettingsSpec } from "./settings.ts";
 import { Singletons } from "./singletons.ts";
 import type { ClusterEvent, ClusterView, Status } from "./types.ts";
 import { Watchers } from "./watchers.ts";
@@ -42,6 +44,7 @@ export class Life {
   readonly #backend: BackendParts;
   readonly #drain: number;
   readonly #heart: Heart;
+  readonly #settings: Set<AsyncDisposable> = new Set();
   #served: AsyncDisposable | undefined;
   #leaving: Promise<void> | undefined;
   #shown = -1;
@@ -92,6 +95,20 @@ export class Life {
     this.#heart.learnt();
   }
 
+  /** Opens settings of the whole cluster, which end with this node. */
+  async settings<T>(name: string, spec: SettingsSpec<T>): Promise<Settings<T>> {
+    const { store } = this.#backend;
+    const node = this.membership.self.id;
+    if (store === undefined) {
+      const message =
+        `Cannot open the settings "${name}" on "${node}": the backend keeps nothing; choose one with a store`;
+      throw new CatgaError(systemFault("CONFLICT", message));
+    }
+    const settings = await openSettings(name, spec, { store, runtime: this.link.runtime, node });
+    this.#settings.add(settings);
+    return settings;
+  }
+
   /** The cluster as this node sees it. */
   view(events: readonly ClusterEvent[]): ClusterView {
     const { version, digest } = this.membership;
@@ -123,6 +140,7 @@ export class Life {
     await drained(this.#clock, () => this.#load(), end);
     this.#heart.stop();
     await this.#announce("left");
+    await Promise.all([...this.#settings].map((each) => each[Symbol.asyncDispose]()));
     this.watchers.close();
     this.sender.close();
     await this.#served?.[Symbol.asyncDispose]();

@@ -10,6 +10,7 @@ import { healthOf } from "./health.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import { Life, type NodeParts } from "./life.ts";
+import type { Settings, SettingsSpec } from "./settings.ts";
 import type { Sender } from "./sender.ts";
 import type { LeaderTask } from "./singletons.ts";
 import type { ClusterHealth, ClusterView, Member, Node, NodeAnswer, NodeStats, Status } from "./types.ts";
@@ -92,6 +93,10 @@ export class ClusterNode implements Node {
 
   restore(id: string): void {
     this.#sender.candidates.guard.restore(id);
+  }
+
+  settings<T>(name: string, spec: SettingsSpec<T>): Promise<Settings<T>> {
+    return this.#life.settings(name, spec);
   }
 
   resign(): Promise<void> {

@@ -10,6 +10,7 @@ import type { HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
 import type { QueryCacheOptions } from "./cache_types.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
+import type { Settings, SettingsSpec } from "./settings.ts";
 import type { LeaderTask } from "./singletons.ts";
 import type { Codec } from "../ports/codec.ts";
 
@@ -218,6 +219,12 @@ export interface Node extends Dispatcher, AsyncDisposable {
   isolate(id: string): void;
   /** Forgets what is against a node, and that it was isolated. */
   restore(id: string): void;
+  /**
+   * Settings of the whole cluster, read once and followed from then on; the same name is the same settings on all nodes.
+   * Rejects with a `CatgaError`: `CONFLICT` on a backend without a store, else what the store fails with. Disposing the
+   * answer ends it, and so does leaving.
+   */
+  settings<T>(name: string, spec: SettingsSpec<T>): Promise<Settings<T>>;
   /** Lets another node lead, if this one does and there is another. */
   resign(): Promise<void>;
   /** All nodes that this one knows of, itself included, ordered by name. */

@@ -53,7 +53,7 @@ export class EntryTable {
     key: string,
     value: string,
     expected: number | "absent" | undefined,
-    ttl = Infinity,
+    ttl: number = Infinity,
   ): Written {
     const before = this.get(now, key);
     const found = before?.revision ?? "absent";

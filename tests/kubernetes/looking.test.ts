@@ -120,7 +120,51 @@ describe("a list", () => {
   });
 });
 
+describe("an answer that is refused", () => {
+  test("is not read, and its connection is given back", async () => {
+    let left = 0;
+    const parts = {
+      next: () => Promise.reject(new Error("it was read")),
+      return: () => {
+        left++;
+        return Promise.resolve({ done: true as const, value: undefined });
+      },
+    };
+    const body = { [Symbol.asyncIterator]: () => parts };
+    const refused: FetchReply = { status: 403, headers: { get: () => null }, body, text: never };
+    await looking(() => Promise.resolve(refused), async (simulation, open) => {
+      await simulation.run(10);
+      expect(left).toBe(1);
+      await end(simulation, open);
+    });
+  });
+});
+
 describe("a watch", () => {
+  test("of more slices than there is room for ends with a new list, which may have room for all", async () => {
+    const many = (count: number) => ({
+      items: Array.from({ length: count }, (_, n) => {
+        const addresses = Array.from({ length: 1000 }, (_, at) => `10.${n}.${at >> 8}.${at & 255}`);
+        return slice(`s${n}`, 1, { endpoints: pods(...addresses) });
+      }),
+      metadata: { resourceVersion: "5" },
+    });
+    const lists = [many(24), { items, metadata: { resourceVersion: "6" } }];
+    let listed = 0;
+    const answer: Answer = (url) => {
+      if (!isWatch(url)) return Promise.resolve(reply(JSON.stringify(lists[listed++])));
+      return listed < lists.length ? Promise.resolve(reply("{}\n")) : never();
+    };
+    await looking(answer, async (simulation, open) => {
+      await simulation.run(10);
+      expect(open.endpoints()).toHaveLength(1024);
+      await simulation.run(2000);
+      expect(listed).toBe(2);
+      expect(open.endpoints()).toEqual(["http://10.0.0.1:5001"]);
+      await end(simulation, open);
+    });
+  });
+
   test("that falls silent for good is given up", async () => {
     let watches = 0;
     const body = { [Symbol.asyncIterator]: () => ({ next: never }) };

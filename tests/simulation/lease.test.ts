@@ -12,17 +12,21 @@ const first = chosen === undefined ? 1 : Number(chosen);
 const seeds = Array.from({ length: chosen === undefined ? count : 1 }, (_, index) => first + index);
 
 describe("a lease", () => {
-  test(`has one holder, growing tokens, and a holder again after faults, seeds ${seeds[0]} to ${seeds.at(-1)}`, async () => {
-    const outcomes: LeaseOutcome[] = [];
-    for (const seed of seeds) outcomes.push(await runLeases({ seed, drain }));
-    if (chosen !== undefined) return;
-    // All of it must have happened, or the seeds prove nothing.
-    expect(Math.min(...outcomes.map(({ acquired }) => acquired))).toBeGreaterThan(3);
-    expect(outcomes.filter(({ refused }) => refused > 0).length).toBeGreaterThan(count / 10);
-    for (const code of ["TIMEOUT", "CONFLICT"]) {
-      expect(outcomes.filter(({ lost }) => (lost[code] ?? 0) > 0).length).toBeGreaterThan(count / 50);
-    }
-  }, 120_000);
+  test(
+    `has one holder, growing tokens, and a holder again after faults, seeds ${seeds[0]} to ${seeds.at(-1)}`,
+    async () => {
+      const outcomes: LeaseOutcome[] = [];
+      for (const seed of seeds) outcomes.push(await runLeases({ seed, drain }));
+      if (chosen !== undefined) return;
+      // All of it must have happened, or the seeds prove nothing.
+      expect(Math.min(...outcomes.map(({ acquired }) => acquired))).toBeGreaterThan(3);
+      expect(outcomes.filter(({ refused }) => refused > 0).length).toBeGreaterThan(count / 10);
+      expect(outcomes.filter(({ lost }) => (lost["TIMEOUT"] ?? 0) > 0).length).toBeGreaterThan(count / 10);
+      // Whoever has to hear it from the store hears it too late.
+      expect(outcomes.filter(({ lost }) => lost["CONFLICT"] !== undefined)).toEqual([]);
+    },
+    120_000,
+  );
 
   test("goes the same way with the same seed", async () => {
     const [a, b] = [await runLeases({ seed: 5, drain }), await runLeases({ seed: 5, drain })];
@@ -34,18 +38,20 @@ describe("the simulation notices", () => {
   const mutants: Readonly<Record<string, readonly [mutant: LeaseMutant, found: RegExp]>> = {
     "a resource that does not look at tokens": [{ unfenced: true }, /was accepted after/],
     "a holder that goes by the wall clock": [
-      { runtime: (runtime) => ({ ...runtime, clock: { ...runtime.clock, mono: () => runtime.clock.wall() } }) },
+      {
+        runtime: (runtime) => ({ ...runtime, clock: { ...runtime.clock, mono: () => runtime.clock.wall() } }),
+      },
       /both believe/,
     ],
     "a release that does not look whose lease it is": [
       { store: (store) => ({ delete: (key, { signal } = {}) => store.delete(key, { signal }) }) },
       /both believe/,
     ],
-    "a renewal that does not look whose lease it is": [
+    "an acquisition that does not look whether it is free any more": [
       {
         store: (store) => ({
           put: (key, value, { expected, ...options } = {}) =>
-            store.put(key, value, expected === "absent" ? { expected, ...options } : options),
+            store.put(key, value, expected === "absent" ? options : { expected, ...options }),
         }),
       },
       /both believe/,
@@ -54,16 +60,21 @@ describe("the simulation notices", () => {
       {
         store: (store) => ({
           put: (key, value, options) =>
-            store.put(key, value, options).catch(async (error: CatgaError) => {
-              if (error.code !== "TRANSPORT" && error.code !== "CANCELLED") throw error;
-              return (await store.get(key))?.revision ?? 1;
+            store.put(key, value, options).catch((error: CatgaError) => {
+              if (error.code !== "TRANSPORT" || typeof options?.expected !== "number") throw error;
+              return options.expected;
             }),
         }),
       },
-      /both believe|got token/,
+      /both believe/,
     ],
     "a holder that does not know when its time is over": [
-      { runtime: (runtime) => ({ ...runtime, clock: { ...runtime.clock, mono: () => runtime.clock.mono() / 2 } }) },
+      {
+        runtime: (runtime) => ({
+          ...runtime,
+          clock: { ...runtime.clock, mono: () => runtime.clock.mono() / 2 },
+        }),
+      },
       /both believe/,
     ],
   };

@@ -75,7 +75,13 @@ export function runLeases({ seed, drain, mutant = {} }: LeaseOptions): Promise<L
     await contest.run(10 * TTL);
     contest.assertIdle();
     const { refused, lost } = contest;
-    return { acquired: contest.acquired, accepted: contest.accepted, refused, lost, hash: simulation.trace.hash };
+    return {
+      acquired: contest.acquired,
+      accepted: contest.accepted,
+      refused,
+      lost,
+      hash: simulation.trace.hash,
+    };
   });
 }
 
@@ -97,7 +103,7 @@ class Contest {
   readonly #holdings: Map<string, Holding> = new Map();
   /** How far each node's wall clock has jumped, in ms. */
   readonly #jumps: Map<string, number> = new Map();
-  /** When each node last stood still, in ms. */
+  /** Until when each node last stood still, in ms; what was held back happens after that at the same time. */
   readonly #stood: Map<string, number> = new Map();
   readonly #stopped: AbortController = new AbortController();
   #granted = 0;
@@ -142,6 +148,7 @@ class Contest {
       unanswered: rate(0.2),
       slow: rate(0.1),
       broken: rate(0.2),
+      silence: random.chance(0.5) ? [20, 200] : [500, 3000],
     });
     const [cuts, jumps] = [random.below(8), random.below(8)];
     for (let times = 0; times < cuts; times++) {
@@ -191,7 +198,9 @@ class Contest {
     const random = this.#random.fork(`${name} ${this.#simulation.time}`);
     const { signal } = this.#stopped;
     while (!signal.aborted) {
-      const lease = await acquireLease(KEY, { store, runtime, owner: name, ttl: TTL, signal }).catch(() => {});
+      const lease = await acquireLease(KEY, { store, runtime, owner: name, ttl: TTL, signal }).catch(
+        () => {},
+      );
       if (lease === undefined) continue;
       this.#acquired(name, lease);
       for (let steps = random.below(this.#healed ? 10 : 60); steps > 0 && !signal.aborted; steps--) {
@@ -240,14 +249,16 @@ class Contest {
     let newest = 0;
     for (const [name, { lease }] of this.#holdings) {
       if (!this.#simulation.alive(name)) continue;
-      if (this.#simulation.paused(name)) this.#stood.set(name, time);
+      if (this.#simulation.paused(name)) this.#stood.set(name, Infinity);
+      else if (this.#stood.get(name) === Infinity) this.#stood.set(name, time);
       newest = Math.max(newest, lease.token);
       if (!lease.held()) continue;
       if (holder !== undefined) this.#broken ??= `${holder} and ${name} both believe they hold the lease`;
       holder = name;
     }
     for (const [name, { lease, signal }] of this.#holdings) {
-      const runs = this.#simulation.alive(name) && this.#stood.get(name) !== time;
+      const stood = this.#stood.get(name) ?? -1;
+      const runs = this.#simulation.alive(name) && stood < time;
       if (runs && lease.token < newest && !signal.aborted) {
         this.#broken ??= `${name} was not told that it lost token ${lease.token} when ${newest} was given`;
       }

@@ -29,16 +29,15 @@ export type {
   Streamable,
 } from "./src/message/message.ts";
 export type { RouteCall, Router, RouteTarget } from "./src/message/route.ts";
+export type { CachePolicy, Policy, ShardPolicy } from "./src/message/policy.ts";
 export type {
   Args,
-  CachePolicy,
   Contract,
   ErrorMap,
   EventSpec,
   FaultsOf,
   None,
   ParsedOf,
-  Policy,
   RequestSpec,
 } from "./src/message/contract.ts";
 export { command, event, query, reliableEvent, stream } from "./src/message/contract.ts";
@@ -55,6 +54,7 @@ export type {
   Context,
   Dispatcher,
   HandlerFor,
+  OwnedShard,
   Results,
   SendOptions,
   Step,

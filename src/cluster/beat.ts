@@ -49,6 +49,7 @@ export function heed(
 ): readonly Item[] {
   const wall = clock.wall();
   const now = clock.mono();
+  membership.told.damping.now = now;
   const corrections = [...correction(membership, vitals)];
   for (const item of news) {
     const [kind, ...rest] = item;

@@ -180,8 +180,13 @@ class InboundCall implements Entrant {
   }
 
   #dispatch(): Promise<void> {
-    const { caching } = this.#frame.inbound;
-    return caching.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>
+    const { handling } = this.#frame.inbound;
+    const refused = handling.admit(this.message, this.#origin);
+    if (refused !== undefined) {
+      this.#refuse("UNAVAILABLE", refused);
+      return Promise.resolve();
+    }
+    return handling.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>
       this.#settle(result, true)
     );
   }

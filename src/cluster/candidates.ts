@@ -78,6 +78,12 @@ export class Candidates {
     return allowed.length === 0 ? undefined : router(call, allowed);
   }
 
+  /** The node of a name, if it may get such a call and was not isolated by hand. */
+  named(type: string, id: string): Target | undefined {
+    const target = this.of(type).find((target) => target.id === id);
+    return target && this.guard.allowed([target], this.#now())[0];
+  }
+
   /** How this node's calls to others go. */
   states(): readonly TargetState[] {
     return this.guard.snapshot(this.#now()).map((state) => ({
@@ -105,7 +111,7 @@ export class Candidates {
   }
 }
 
-function isCandidate({ record, reachable, suspected, local }: Known, type: string): boolean {
-  if (!record.contracts.includes(type) || !reachable || suspected !== undefined) return false;
+function isCandidate({ record, reachable, suspected, settling, local }: Known, type: string): boolean {
+  if (!record.contracts.includes(type) || !reachable || suspected !== undefined || settling) return false;
   return record.status === "ready" || (local && record.status !== "left");
 }

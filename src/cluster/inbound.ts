@@ -13,8 +13,9 @@ import {
   VALUE,
 } from "../wire/envelope.ts";
 import { Admission, type Capacity } from "./admission.ts";
-import { type Caching, INVALIDATED } from "./caching.ts";
+import { INVALIDATED } from "./caching.ts";
 import { CallFrame, messageOf } from "./call_frame.ts";
+import type { Handling } from "./handling.ts";
 import type { Link } from "./link.ts";
 import { originOf } from "./received.ts";
 import { ReplyWay } from "./reply_way.ts";
@@ -26,7 +27,7 @@ const CALLS = 16_384;
 export class Inbound {
   readonly engine: Engine;
   readonly host: Host;
-  readonly caching: Caching;
+  readonly handling: Handling;
   readonly link: Link;
   /** Lets calls in where there is a limit to them. */
   readonly admission: Admission | undefined;
@@ -47,14 +48,14 @@ export class Inbound {
    */
   constructor(
     engine: Engine,
-    host: Host & { readonly caching: Caching },
+    host: Host & { readonly handling: Handling },
     link: Link,
     beat: (items: readonly unknown[]) => readonly unknown[] | Promise<readonly unknown[]>,
     capacity?: Capacity,
   ) {
     this.engine = engine;
     this.host = host;
-    this.caching = host.caching;
+    this.handling = host.handling;
     this.link = link;
     this.#beat = beat;
     this.admission = capacity === undefined ? undefined : new Admission(capacity);
@@ -153,7 +154,7 @@ export class Inbound {
 
   #take(message: ReceivedMessage): void {
     try {
-      this.caching.take(message.body);
+      this.handling.caching.take(message.body);
     } catch (thrown) {
       throw this.#refuse(thrown);
     }

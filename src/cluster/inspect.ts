@@ -2,6 +2,7 @@ import type { QueryCacheStats } from "./cache_types.ts";
 import type { GuardedNode } from "./guard_types.ts";
 import type { HotKey } from "./hot_keys.ts";
 import type { Leader } from "./leader.ts";
+import type { ShardState } from "./shards/shard_types.ts";
 import type { ClusterView, Member, NodeStats } from "./types.ts";
 
 /** How this node's own calls to another go, and whether it keeps any from it. */
@@ -22,6 +23,8 @@ export interface Inspection {
   readonly stats: NodeStats;
   /** Where its calls go. */
   readonly targets: readonly TargetState[];
+  /** The shards of the contracts that it serves or sends. */
+  readonly shards: readonly ShardState[];
   /** What it keeps of the answers of queries. */
   readonly cache: QueryCacheStats;
   /** Keys that take more than their share of its calls just now, the most called first. */

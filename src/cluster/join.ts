@@ -81,6 +81,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     guard: options.guard,
     hotKeys: options.hotKeys,
     cache: options.cache,
+    shards: options.shards,
   });
   try {
     await node.join();

@@ -1,3 +1,4 @@
+import { hasProven } from "./damping.ts";
 import type { NodeRecord } from "./record.ts";
 import type { Member } from "./types.ts";
 
@@ -11,6 +12,20 @@ export interface Known {
   reachable: boolean;
   /** Since when it is under suspicion, by the monotonic clock, in ms. */
   suspected: number | undefined;
+  /** Whether it restarted too often lately to be given calls before it has stood for a while. */
+  settling: boolean;
+}
+
+/** What is known of a node at first. */
+export function knownOf(record: NodeRecord, seen: number, local: boolean): Known {
+  return { local, record, seen, reachable: true, suspected: undefined, settling: false };
+}
+
+/** Takes note where a node has stood for a while by now. */
+export function settles(known: Known): boolean {
+  if (!known.settling || !hasProven(known.record.seq)) return false;
+  known.settling = false;
+  return true;
 }
 
 /** The same for whoever asks this node. */

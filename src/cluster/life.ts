@@ -8,7 +8,8 @@ import type { Capacity } from "./admission.ts";
 import { drained } from "./drained.ts";
 import { Heart } from "./heart.ts";
 import { Inbound } from "./inbound.ts";
-import { type Leadership, SoftLeadership } from "./leader.ts";
+import { LeasedLeadership } from "./leased_leadership.ts";
+import { type Leader, type Leadership, SoftLeadership } from "./leader.ts";
 import { Link } from "./link.ts";
 import type { Membership } from "./membership.ts";
 import { Sender, type SenderOptions } from "./sender.ts";
@@ -18,13 +19,11 @@ import type { ClusterEvent, ClusterView, Status } from "./types.ts";
 import { Watchers } from "./watchers.ts";
 
 /** What a node is made of. */
-export interface NodeParts extends Omit<SenderOptions, "leading"> {
+export interface NodeParts extends Omit<SenderOptions, "leading" | "store" | "changed"> {
   readonly engine: Engine;
   readonly membership: Membership;
   readonly backend: BackendParts;
   readonly codec: Codec;
-  /** How long leaving waits for calls under way, in ms. */
-  readonly drain: number;
   readonly capacity: Capacity | undefined;
 }
 
@@ -59,15 +58,35 @@ export class Life {
     const changed = (): void => this.#changed();
     this.link = new Link(runtime, codec, membership, backend.transport, changed);
     this.singletons = new Singletons(runtime);
-    this.leadership = new SoftLeadership(membership, () => runtime.clock.wall(), (leader) => {
+    const led = (leader: Leader | undefined): void => {
       membership.note({ type: "leader", leader });
       this.singletons.led(leader);
+    };
+    const { store } = backend;
+    this.leadership = store === undefined
+      ? new SoftLeadership(membership, () => runtime.clock.wall(), led)
+      : new LeasedLeadership({
+        membership,
+        runtime,
+        store,
+        changed: (leader) => {
+          led(leader);
+          changed();
+        },
+      });
+    this.sender = new Sender(engine, this.link, {
+      ...parts,
+      store,
+      changed,
+      leading: () => this.leadership.leader,
     });
-    this.sender = new Sender(engine, this.link, { ...parts, leading: () => this.leadership.leader });
     this.#heart = new Heart(this.link, {
       load: () => this.#load(),
       seeds: () => backend.seeds(),
-      tick: (now) => this.sender.candidates.tick(now),
+      tick: (now) => {
+        this.sender.candidates.tick(now);
+        this.sender.handling.shards.tick();
+      },
       changed,
     });
     const beat = this.#heart.take.bind(this.#heart);
@@ -116,12 +135,13 @@ export class Life {
   }
 
   #load(): number {
-    return this.inbound.inFlight + this.sender.underWay;
+    return this.inbound.inFlight + this.sender.calls.underWay;
   }
 
   #changed(): void {
     if (this.membership.version === this.#shown) return;
     this.leadership.look();
+    this.sender.handling.shards.look();
     this.#shown = this.membership.version;
     const events = this.membership.events();
     for (const event of events) {
@@ -129,7 +149,7 @@ export class Life {
         this.sender.forget(event.member, event.type === "faulted");
       }
     }
-    this.sender.caching.look();
+    this.sender.handling.caching.look();
     this.watchers.publish(this.view(events));
   }
 
@@ -137,6 +157,7 @@ export class Life {
     await this.#announce("draining");
     const end = this.#clock.mono() + this.#drain;
     await within(this.#clock, this.singletons.stop(), this.#drain);
+    await Promise.all([this.leadership[Symbol.asyncDispose](), this.sender.handling.shards.close()]);
     await drained(this.#clock, () => this.#load(), end);
     this.#heart.stop();
     await this.#announce("left");

@@ -1,9 +1,11 @@
 import type { Clock } from "../ports/runtime.ts";
-import { digestOf } from "./comparison.ts";
+import type { Change } from "./damping.ts";
 import { Graves } from "./graves.ts";
-import { type Known, memberOf } from "./known.ts";
+import { type Known, knownOf, memberOf, settles } from "./known.ts";
 import { encodeRecord, type NodeRecord, type Vitals } from "./record.ts";
+import { Roster } from "./roster.ts";
 import { Rumours } from "./rumours.ts";
+import { Told } from "./told.ts";
 import type { ClusterEvent, Member, Timing } from "./types.ts";
 
 /** How many nodes a view holds, and how many that are gone it remembers. */
@@ -19,55 +21,51 @@ export class Membership {
   readonly timing: Required<Timing>;
   readonly rumours: Rumours = new Rumours();
   readonly graves: Graves = new Graves(NODES);
+  readonly told: Told = new Told(NODES);
   version: number = 0;
   /** Whether there is news that should not wait for the next heartbeat. */
   urgent: boolean = false;
-  #events: ClusterEvent[] = [];
-  #view: readonly Member[] | undefined;
-  #digest: number | undefined;
-  readonly #me: Known;
-  readonly #known: Map<string, Known> = new Map();
-  #all: readonly Known[] | undefined;
+  readonly #roster: Roster;
 
   constructor(self: NodeRecord, timing: Required<Timing>) {
-    this.#me = { local: true, record: self, seen: 0, reachable: true, suspected: undefined };
+    this.#roster = new Roster(self);
     this.timing = timing;
   }
 
   /** What this node says of itself. */
   get self(): NodeRecord {
-    return this.#me.record;
+    return this.#roster.me.record;
   }
 
   /** Changes what this node says of itself. */
   say(change: Partial<Omit<NodeRecord, keyof Vitals>> & { readonly incarnation?: number }): void {
     const { self } = this;
-    this.#me.record = { ...self, ...change, revision: self.revision + 1 };
+    this.#roster.me.record = { ...self, ...change, revision: self.revision + 1 };
     if (this.self.status !== self.status) this.note({ type: "status", status: this.self.status });
     else this.version++;
     this.#spread(self.id, ["node", ...encodeRecord(this.self)]);
-    this.#turned();
+    this.#roster.turned();
   }
 
   /** Tells how this node is doing, with the next heartbeat. */
   beat(vitals: Pick<Vitals, "load" | "lag" | "cpu" | "memory">): void {
-    this.#me.record = { ...this.self, ...vitals, seq: this.self.seq + 1 };
-    this.#view = undefined;
+    this.#roster.me.record = { ...this.self, ...vitals, seq: this.self.seq + 1 };
+    this.#roster.stirred();
   }
 
   /** How many nodes there are, this one included. */
   get size(): number {
-    return this.#known.size + 1;
+    return this.#roster.others.size + 1;
   }
 
   /** The same number wherever the same nodes say the same of themselves. */
   get digest(): number {
-    return this.#digest ??= digestOf([this.self, ...this.records()]);
+    return this.#roster.digest;
   }
 
   /** All other nodes' records. */
   records(): NodeRecord[] {
-    return [...this.#known.values()].map((known) => known.record);
+    return this.#roster.records();
   }
 
   /** What another node said of itself, from itself or passed on. */
@@ -75,7 +73,7 @@ export class Membership {
     if (record.id === this.self.id) return this.#outlive(record.incarnation - 1);
     if (record.incarnation <= this.graves.over(record.id)) return;
     if (record.status === "left") return this.bury(record.id, record.incarnation, false);
-    const known = this.#known.get(record.id);
+    const known = this.#roster.others.get(record.id);
     if (known === undefined) return this.#meet(record, wall);
     const before = known.record;
     if (record.incarnation < before.incarnation) return;
@@ -84,20 +82,22 @@ export class Membership {
     const seq = reborn ? record.seq : Math.max(record.seq, before.seq);
     known.record = { ...record, seq };
     known.seen = wall;
-    this.#turned();
+    this.#roster.turned();
     this.#spread(record.id, ["node", ...encodeRecord(known.record)]);
     if (reborn || record.seq > before.seq) known.suspected = undefined;
     if (reborn) {
       known.reachable = true;
-      this.note({ type: "joined", member: memberOf(known) });
+      known.settling = this.told.reborn(record);
+      this.#change("joined", known);
     } else if (record.status === "draining" && before.status !== "draining") {
       this.note({ type: "draining", member: memberOf(known) });
     } else this.version++;
+    if (settles(known)) this.version++;
   }
 
   /** How another node is doing, from itself. */
   heartbeat(vitals: Vitals, wall: number): void {
-    const known = this.#known.get(vitals.id);
+    const known = this.#roster.others.get(vitals.id);
     if (known !== undefined && known.record.incarnation === vitals.incarnation) {
       this.#freshen(known, vitals, wall);
     }
@@ -105,39 +105,39 @@ export class Membership {
 
   /** Takes note that a node answered, or did not. */
   contact(id: string, answered: boolean): void {
-    const known = this.#known.get(id);
+    const known = this.#roster.others.get(id);
     if (known === undefined || known.reachable === answered) return;
     known.reachable = answered;
-    this.#view = undefined;
+    this.#roster.stirred();
     this.version++;
   }
 
   /** Whether it is a member that cannot be reached just now, or none. */
   unreachable(id: string): boolean {
-    return this.#known.get(id)?.reachable !== true;
+    return this.#roster.others.get(id)?.reachable !== true;
   }
 
   /** What a suspicion of a node would be about; `undefined` for a node that is not known. */
   find(id: string): NodeRecord | undefined {
-    return this.#known.get(id)?.record;
+    return this.#roster.others.get(id)?.record;
   }
 
   /** Nobody could reach a node when it had last said this number. Unless it says a later one it will be buried. */
   suspect(id: string, incarnation: number, seq: number, now: number): void {
     if (id === this.self.id) return this.#refute(incarnation, seq);
-    const known = this.#known.get(id);
+    const known = this.#roster.others.get(id);
     if (known === undefined || known.record.incarnation !== incarnation) return;
     if (known.record.seq > seq) return this.#spread(id, ["alive", id, incarnation, known.record.seq]);
     if (known.suspected !== undefined) return;
     known.suspected = now;
-    this.#view = undefined;
+    this.#roster.stirred();
     this.version++;
     this.#spread(id, ["suspect", id, incarnation, seq]);
   }
 
   /** A node was heard to say this number. */
   alive(id: string, incarnation: number, seq: number, wall: number): void {
-    const known = this.#known.get(id);
+    const known = this.#roster.others.get(id);
     if (known === undefined || known.record.incarnation !== incarnation) return;
     if (seq > known.record.seq) this.#freshen(known, { ...known.record, seq }, wall);
   }
@@ -145,15 +145,16 @@ export class Membership {
   /** A life of a node is over: it left, or was declared dead. */
   bury(id: string, incarnation: number, faulted: boolean): void {
     if (id === this.self.id) return this.#outlive(incarnation);
-    const known = this.#known.get(id);
+    const known = this.#roster.others.get(id);
     if (known !== undefined && known.record.incarnation > incarnation) return;
     if (this.graves.over(id) >= incarnation) return;
     this.graves.bury(id, { incarnation, faulted, endpoint: known?.record.endpoint });
     this.#spread(id, this.graves.epitaph(id)!);
     if (known === undefined) return;
-    this.#known.delete(id);
-    this.#turned();
-    this.note({ type: faulted ? "faulted" : "left", member: { ...memberOf(known), reachable: false } });
+    this.#roster.others.delete(id);
+    this.#roster.turned();
+    known.reachable = false;
+    this.#change(faulted ? "faulted" : "left", known);
   }
 
   /**
@@ -163,9 +164,10 @@ export class Membership {
    * @param patience how much longer than usual it waits, since it is not well itself
    */
   tick(now: number, late: number, patience: number): void {
+    if (this.told.tick(now, this.#roster.others)) this.version++;
     const { timeout, probe } = this.timing;
     const limit = (timeout - 2.5 * probe) * patience;
-    for (const known of this.#known.values()) {
+    for (const known of this.#roster.others.values()) {
       if (known.suspected === undefined) continue;
       known.suspected = Math.min(known.suspected + late, now);
       if (now - known.suspected < limit) continue;
@@ -175,29 +177,28 @@ export class Membership {
 
   /** All nodes, this one included, ordered by name; another list only where the version is another. */
   everyone(): readonly Known[] {
-    this.#all ??= [this.#me, ...this.#known.values()].sort((a, b) => a.record.id < b.record.id ? -1 : 1);
-    return this.#all;
+    return this.#roster.everyone();
   }
 
   /** The same for whoever asks this node. */
   members(clock: Pick<Clock, "wall">): readonly Member[] {
-    if (this.#view !== undefined) return this.#view;
-    this.#me.seen = clock.wall();
-    return this.#view = this.everyone().map(memberOf);
+    return this.#roster.members(clock);
   }
 
   /** What changed since it was asked last. */
   events(): readonly ClusterEvent[] {
-    return this.#events.splice(0);
+    return this.told.events();
   }
 
   #meet(record: NodeRecord, wall: number): void {
-    if (this.#known.size >= NODES - 1) return;
-    const known: Known = { local: false, record, seen: wall, reachable: true, suspected: undefined };
-    this.#known.set(record.id, known);
-    this.#turned();
+    if (this.#roster.others.size >= NODES - 1) return;
+    const known = knownOf(record, wall, false);
+    this.#roster.others.set(record.id, known);
+    this.#roster.turned();
     this.#spread(record.id, ["node", ...encodeRecord(record)]);
-    this.note({ type: this.graves.rise(record.id) ? "recovered" : "joined", member: memberOf(known) });
+    const recovered = this.graves.rise(record.id);
+    if (recovered) known.settling = this.told.reborn(record);
+    this.#change(recovered ? "recovered" : "joined", known);
   }
 
   /** A node said something later than what was known. */
@@ -207,7 +208,8 @@ export class Membership {
     const { seq, load, lag, cpu, memory } = vitals;
     known.record = { ...record, seq, load, lag, cpu, memory };
     known.seen = wall;
-    this.#view = undefined;
+    this.#roster.stirred();
+    if (settles(known)) this.version++;
     if (known.suspected === undefined) return;
     known.suspected = undefined;
     this.version++;
@@ -218,7 +220,7 @@ export class Membership {
   #refute(incarnation: number, seq: number): void {
     const { self } = this;
     if (incarnation !== self.incarnation || self.status === "left") return;
-    this.#me.record = { ...self, seq: Math.max(self.seq, seq) + 1 };
+    this.#roster.me.record = { ...self, seq: Math.max(self.seq, seq) + 1 };
     this.#spread(self.id, ["alive", self.id, incarnation, this.self.seq]);
   }
 
@@ -232,16 +234,14 @@ export class Membership {
     this.urgent = true;
   }
 
-  #turned(): void {
-    this.#view = undefined;
-    this.#all = undefined;
-    this.#digest = undefined;
-  }
-
   /** Something changed that whoever watches the cluster is to know. */
   note(event: ClusterEvent): void {
     this.version++;
-    if (this.#events.length >= NODES) this.#events.shift();
-    this.#events.push(event);
+    this.told.note(event);
+  }
+
+  #change(type: Change["type"], known: Known): void {
+    this.version++;
+    this.told.change(type, known);
   }
 }

@@ -39,5 +39,6 @@ export { tagged } from "./routers/tagged.ts";
 export { toNode } from "./routers/to_node.ts";
 export { weightedRoundRobin } from "./routers/weighted_round_robin.ts";
 export { zoneFirst } from "./routers/zone_first.ts";
+export type { ShardMovedEvent, ShardOptions, ShardState } from "./shards/shard_types.ts";
 export type { Settings, SettingsSpec, SettingsVersion } from "./settings.ts";
 export type * from "./types.ts";

@@ -117,7 +117,7 @@ export class ClusterNode implements Node {
 
   stats(): NodeStats {
     const { inFlight, answered, refused } = this.#life.inbound;
-    const { sent, failovers } = this.#sender;
+    const { sent, failovers } = this.#sender.calls;
     return { inFlight, answered, sent, failovers, dropped: this.#life.link.dropped, refused };
   }
 
@@ -129,7 +129,8 @@ export class ClusterNode implements Node {
       leader: this.leader,
       stats: this.stats(),
       targets: this.#sender.candidates.states(),
-      cache: this.#sender.caching.cache.stats(),
+      shards: this.#sender.handling.shards.states(),
+      cache: this.#sender.handling.caching.cache.stats(),
       hotKeys: this.#sender.candidates.hot(),
     };
   }

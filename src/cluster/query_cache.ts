@@ -2,7 +2,8 @@ import { failure, type Fault, faultOf, ok, type Result, type Success } from "../
 import { Lru } from "../internal/lru.ts";
 import { type SharedCall, waitFor } from "../internal/shared_call.ts";
 import { snapshot } from "../internal/snapshot.ts";
-import type { CachePolicy, Contract } from "../message/contract.ts";
+import type { Contract } from "../message/contract.ts";
+import type { CachePolicy } from "../message/policy.ts";
 import type { Message } from "../message/message.ts";
 import type { Origin } from "../mediator/context.ts";
 import { cancelledFault, timeoutFault } from "../mediator/supervise.ts";
@@ -11,13 +12,11 @@ import type { QueryCacheOptions, QueryCacheStats } from "./cache_types.ts";
 import { CacheScopes, type Scope } from "./cache_scopes.ts";
 import { frozenFailure, originOf } from "./flight.ts";
 import { signalsOf } from "./outgoing.ts";
-import { keyPrefix, stableKey, tenantOf } from "./stable_key.ts";
+import { cacheKey, keyPrefix, tenantOf } from "./stable_key.ts";
 
 /** Sends the query; settles with its result. */
 export type Fetch = (origin: Origin | undefined) => Promise<Result<unknown, Fault>>;
 
-/** The longest key, in UTF-16 units. */
-const KEY = 4096;
 /** What an entry takes beside its key and value, in bytes. */
 const ENTRY = 200;
 /** How long a refresh may take, in ms, and how many may be under way. */
@@ -87,7 +86,7 @@ export class QueryCache implements Disposable {
     const tenant = tenantOf(origin?.headers ?? origin?.parent?.headersIfAny, this.#header);
     let part: string | undefined;
     try {
-      part = tenant === null ? undefined : keyOf(policy, body);
+      part = tenant === null ? undefined : cacheKey(policy, body);
     } catch (thrown) {
       return Promise.resolve(failure(faultOf(thrown)));
     }
@@ -241,10 +240,4 @@ export class QueryCache implements Disposable {
       empty: () => this.#end(flight, true),
     });
   }
-}
-
-function keyOf({ key }: CachePolicy<unknown>, body: unknown): string | undefined {
-  if (key === undefined) return stableKey(body, KEY);
-  const text: unknown = key(body);
-  return typeof text === "string" && text.length < KEY ? `=${text}` : undefined;
 }

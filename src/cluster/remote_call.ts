@@ -27,6 +27,8 @@ export interface Caller {
   attempt(target: Target, call: RemoteCall): void;
   /** Whether the budget of a node allows that a call which failed there is sent again. */
   mayRetry(id: string): boolean;
+  /** Takes note that a call goes to another node. */
+  begins(): void;
   /** Takes note that a call is tried again. */
   again(): void;
   /** Takes note that a call is done. */
@@ -42,6 +44,8 @@ export class RemoteCall implements RouteCall {
   readonly key: string | undefined;
   readonly deadline: number;
   done: boolean = false;
+  /** Whether a handler, or what is around it, answered. */
+  answered: boolean = false;
   /** The frame that its current try travels in, and its place there. */
   frame: OpenFrame | undefined = undefined;
   index: number = 0;
@@ -102,7 +106,10 @@ export class RemoteCall implements RouteCall {
     if (this.done) return;
     const { id } = this.#target!;
     this.#tryEnded(outcomeOf(result, answered));
-    if (result.ok || answered) return this.#finish(result);
+    if (result.ok || answered) {
+      this.answered = true;
+      return this.#finish(result);
+    }
     if (started) this.#started = result;
     if (!this.#mayGoOn(result.error, started)) return this.#giveUp(result);
     if (this.#caller.runtime.clock.mono() >= this.deadline) return this.expire();

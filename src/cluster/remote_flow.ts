@@ -29,10 +29,10 @@ export function planOf(
   message: Message,
   origin: Origin,
   router: Router,
-  node: { now(): number; readonly zone: string | undefined },
+  node: { turn(): number; readonly zone: string | undefined },
 ): FlowPlan {
   const contract = contractOf(message);
-  const timeout = contract?.timeout === undefined ? Infinity : node.now() + contract.timeout;
+  const timeout = contract?.timeout === undefined ? Infinity : node.turn() + contract.timeout;
   return {
     message: wireOf(message, origin, origin.id),
     deadline: Math.min(timeout, origin.deadline),

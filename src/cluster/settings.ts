@@ -11,6 +11,7 @@ import {
 import type { Schema } from "../schema.ts";
 import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
+import { follow } from "../durable/follow.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Store } from "../ports/store.ts";
 
@@ -66,8 +67,6 @@ interface Kept extends SettingsVersion<unknown> {
 }
 
 const TRIES = 10;
-const DELAY = 200;
-const LONGEST = 10_000;
 
 /** Reads the settings of a name and follows them. Rejects with what the store fails with. */
 export async function openSettings<T>(
@@ -100,7 +99,14 @@ class StoredSettings<T> implements Settings<T> {
 
   async open(): Promise<void> {
     await this.#take((await this.#host.store.get(this.#key))?.value);
-    this.#following = this.#follow();
+    this.#following = follow(this.#key, {
+      ...this.#host,
+      signal: this.#closed.signal,
+      take: (key, entry) => key === this.#key ? this.#take(entry?.value) : undefined,
+      failed: (cause) => {
+        this.#warn("settings.unreachable", "cannot be followed just now; what was heard last holds", cause);
+      },
+    });
     this.#host.runtime.background(this.#following);
   }
 
@@ -162,23 +168,6 @@ class StoredSettings<T> implements Settings<T> {
     this.#closed.abort();
     for (const look of this.#readers) look();
     await this.#following;
-  }
-
-  /** Takes over what is written, for as long as nobody closes it; a store that fails is asked again. */
-  async #follow(): Promise<void> {
-    const { store, runtime } = this.#host;
-    const { signal } = this.#closed;
-    for (let failures = 1; !signal.aborted; failures++) {
-      try {
-        for await (const change of store.watch(this.#key, { signal })) {
-          failures = 0;
-          if (change.type === "put" && change.entry.key === this.#key) await this.#take(change.entry.value);
-        }
-      } catch (thrown) {
-        this.#warn("settings.unreachable", "cannot be followed just now; what was heard last holds", thrown);
-      }
-      await sleep(runtime.clock, backoff(failures, DELAY, LONGEST, runtime.random.u32()), signal);
-    }
   }
 
   /** Takes over what is kept, if it is newer and fits. */

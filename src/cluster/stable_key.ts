@@ -1,3 +1,5 @@
+import type { CachePolicy } from "../message/policy.ts";
+
 /** How deep a body or an answer may be nested. */
 const DEPTH = 64;
 
@@ -122,4 +124,14 @@ function nameOfView(view: ArrayBufferView, kind: unknown): string | undefined {
   }
   const { length } = view as Uint8Array;
   return Object.keys(view).length === length ? (view as Uint8Array)[Symbol.toStringTag] : undefined;
+}
+
+/** The longest key, in UTF-16 units. */
+const KEY = 4096;
+
+/** What tells a body apart from others of its contract; `undefined` for one that cannot be told apart. */
+export function cacheKey({ key }: CachePolicy<unknown>, body: unknown): string | undefined {
+  if (key === undefined) return stableKey(body, KEY);
+  const text: unknown = key(body);
+  return typeof text === "string" && text.length < KEY ? `=${text}` : undefined;
 }

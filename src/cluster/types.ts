@@ -11,6 +11,7 @@ import type { QueryCacheOptions } from "./cache_types.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import type { Settings, SettingsSpec } from "./settings.ts";
+import type { ShardMovedEvent, ShardOptions } from "./shards/shard_types.ts";
 import type { LeaderTask } from "./singletons.ts";
 import type { Codec } from "../ports/codec.ts";
 
@@ -68,6 +69,7 @@ export type ClusterEvent =
   | { readonly type: "joined" | "left" | "faulted" | "recovered" | "draining"; readonly member: Member }
   | { readonly type: "status"; readonly status: Status }
   | { readonly type: "leader"; readonly leader: Leader | undefined }
+  | ShardMovedEvent
   | HotKeyEvent;
 
 /** The whole cluster as one node sees it, and what changed last. */
@@ -125,6 +127,8 @@ export interface ClusterOptions {
   readonly guard?: GuardOptions;
   /** Looks for keys that take more than their share of this node's calls, and tells of them; not if left out. */
   readonly hotKeys?: HotKeyOptions;
+  /** How the shards of contracts find their owners. */
+  readonly shards?: ShardOptions;
   /** How much is kept of the answers of queries whose contracts say so. */
   readonly cache?: QueryCacheOptions;
   /** The longest that leaving waits for calls in flight, in ms. @default 8000 */

@@ -3,7 +3,7 @@ import type { Contract } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import { publishEach, sendEach } from "./batch.ts";
-import type { BatchOptions, Context, Results, SendOptions } from "./types.ts";
+import type { BatchOptions, Context, OwnedShard, Results, SendOptions } from "./types.ts";
 
 /** What sends on behalf of a context: the mediator, or the node it serves. */
 export interface Host {
@@ -30,6 +30,8 @@ export class Origin {
   deadline: number = Infinity;
   /** Whether the caller set a limit of its own, so that somebody has to watch it. */
   bounded: boolean = false;
+  /** The shard that it was let in to. */
+  shard: OwnedShard | undefined;
   /** Whether whoever sent it may cancel the context it got. */
   watched: boolean = false;
   /** The context that the message got; whoever sent it can cancel it there. */
@@ -97,6 +99,10 @@ export class MessageContext implements Context {
 
   get headers(): Readonly<Record<string, string>> {
     return this.headersIfAny ?? NO_HEADERS;
+  }
+
+  get shard(): OwnedShard | undefined {
+    return this.origin?.shard;
   }
 
   get headersIfAny(): Readonly<Record<string, string>> | undefined {

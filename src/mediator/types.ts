@@ -73,8 +73,23 @@ export interface Context extends Dispatcher {
   readonly signal: AbortSignal;
   /** When the caller stops waiting, by the runtime's `clock.mono()`, in ms; `Infinity` when it does not. */
   readonly deadline: number;
+  /** The shard it belongs to, which this node owns; `undefined` where its contract has none. */
+  readonly shard: OwnedShard | undefined;
   /** What its sender said beside the body. */
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A shard that this node owns just now. */
+export interface OwnedShard {
+  /** The group it belongs to. */
+  readonly group: string;
+  /** Its number in the group, from 0. */
+  readonly index: number;
+  /**
+   * The fencing token: larger than that of every earlier owner, to be checked by whatever is written to; `undefined`
+   * where ownership is soft, as on a backend without a store.
+   */
+  readonly token: number | undefined;
 }
 
 /** A value or a promise of one. */

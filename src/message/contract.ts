@@ -1,43 +1,10 @@
 import type { Fault, SystemFault } from "../result.ts";
 import type { Schema } from "../schema.ts";
 import type { Kind, Message } from "./message.ts";
-import type { Router } from "./route.ts";
+import { checkPolicy, isMessageName, type Policy } from "./policy.ts";
 
 /** The arguments of a contract's call: none are needed when the body may be `undefined`. */
 export type Args<T> = undefined extends T ? [body?: T] : [body: T];
-
-/** What holds for every message of a contract, on every node. */
-export interface Policy<In> {
-  /** Messages with one key go to one node, where the router looks at it. */
-  readonly key?: ((body: In) => string) | undefined;
-  /** The longest a call may take, in ms above 0, from the caller's side; for a stream, all of it. */
-  readonly timeout?: number | undefined;
-  /** Sending it twice does no harm, so a call that may have started can run again elsewhere. Queries always are. */
-  readonly idempotent?: boolean | undefined;
-  /**
-   * After how many ms without an answer a query, or what is idempotent, is asked of a second node as well; the first
-   * answer counts. At most about a tenth of the calls are.
-   */
-  readonly hedge?: number | undefined;
-  /** Picks the node; the cluster's own router if left out. */
-  readonly route?: Router | undefined;
-  /** Keeps answers of a query on the node that asked, as frozen copies; each tenant has its own. */
-  readonly cache?: CachePolicy<In> | undefined;
-  /** Queries whose kept answers are let go, on every node, when a command has succeeded. */
-  readonly invalidates?: readonly { readonly type: string }[] | undefined;
-  /** One line for a person, shown in generated documents. */
-  readonly summary?: string | undefined;
-}
-
-/** How long answers of a query are kept. */
-export interface CachePolicy<In> {
-  /** How long an answer holds, in ms. */
-  readonly ttl: number;
-  /** What tells bodies apart; all of a body, whatever the order of its properties, if left out. */
-  readonly key?: ((body: In) => string) | undefined;
-  /** How long after that the old answer is still given while a new one is fetched, in ms. @default 0 */
-  readonly staleWhileRevalidate?: number | undefined;
-}
 
 /**
  * A kind of message: its name, what it carries, what it is answered with and what holds for it. Call it to make a
@@ -159,8 +126,6 @@ export function reliableEvent<const N extends string, In, P>(
   return define("reliable", type, spec.data, undefined, undefined, spec);
 }
 
-const NAME = /^[A-Za-z][\w.:-]{0,127}$/;
-
 function define<K extends Kind, N extends string, In, P, Out, Err>(
   kind: K,
   type: N,
@@ -170,16 +135,12 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
   errors: ErrorMap | undefined,
   policy: Policy<In>,
 ): Contract<K, N, In, P, Out, Err> {
-  if (!NAME.test(type)) {
+  if (!isMessageName(type)) {
     throw new RangeError(
       `Cannot define "${type}": a name starts with a letter and goes on with at most 127 of letters, digits, _ . : -`,
     );
   }
-  const { timeout, hedge, cache } = policy;
-  for (const [name, ms] of Object.entries({ timeout, hedge, "cache.ttl": cache?.ttl })) {
-    if (ms === undefined || ms > 0) continue;
-    throw new RangeError(`Cannot define "${type}": ${name} is ${ms}, but must be above 0 ms`);
-  }
+  checkPolicy(kind, type, policy);
   // Messages of a contract share a prototype that leads back to it: they stay plain data, and whoever sends one
   // knows its policy also where no handler of it is registered.
   function Made(this: { kind: K; type: N; body: In }, body: In): void {
@@ -200,6 +161,7 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     idempotent: policy.idempotent ?? false,
     hedge: policy.hedge,
     route: policy.route,
+    shard: policy.shard,
     cache: policy.cache,
     invalidates: policy.invalidates,
     summary: policy.summary,

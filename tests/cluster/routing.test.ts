@@ -148,7 +148,7 @@ describe("routing", () => {
     expect(JSON.parse(JSON.stringify(inspection))).toMatchObject({
       self: { id: "a", local: true, kind: "process", weight: 1 },
       view: { version: inspection.view.version, digest: inspection.view.digest },
-      leader: { soft: true },
+      leader: { soft: false },
       stats: { sent: 2 },
       targets: [{ id: "a", inFlight: 0, state: "closed" }, { id: "b", inFlight: 0, state: "closed" }],
     });

@@ -1,0 +1,120 @@
+import { failure, type Fault, type Result, systemFault } from "../../result.ts";
+import type { Contract } from "../../message/contract.ts";
+import type { Message } from "../../message/message.ts";
+import type { ShardPolicy } from "../../message/policy.ts";
+import type { Router } from "../../message/route.ts";
+import { Origin } from "../../mediator/context.ts";
+import { cancelledFault } from "../../mediator/supervise.ts";
+import type { WireMessage } from "../../wire/envelope.ts";
+import type { Calls } from "../calls.ts";
+import type { Candidates } from "../candidates.ts";
+import { signalsOf, wireOf } from "../outgoing.ts";
+import { cancelWith, RemoteCall } from "../remote_call.ts";
+import type { Target } from "../target.ts";
+import { type OwnerAnswer, sendToOwner } from "./send_to_owner.ts";
+import type { Shards } from "./shards.ts";
+
+/** What sending to owners of shards needs of its node. */
+export interface OwnerSenderHost {
+  readonly calls: Calls;
+  readonly candidates: Candidates;
+  readonly shards: Shards;
+  nextId(): string;
+  nobody(type: string): Fault;
+}
+
+/** One sharded message on its way. */
+interface Sharded {
+  readonly message: Message;
+  readonly origin: Origin;
+  readonly wire: WireMessage;
+  readonly key: string;
+  readonly deadline: number;
+  readonly idempotent: boolean;
+  readonly signals: readonly AbortSignal[];
+  readonly router: Router;
+}
+
+/** Sends the messages of contracts with shards. */
+export class OwnerSender {
+  readonly #host: OwnerSenderHost;
+
+  constructor(host: OwnerSenderHost) {
+    this.#host = host;
+  }
+
+  /** Sends a message to the owner of its shard, or to where its sender wants it. Throws what the `key` throws. */
+  async send(
+    message: Message,
+    given: Origin | undefined,
+    contract: Contract,
+    policy: ShardPolicy<unknown>,
+  ): Promise<Result<unknown, Fault>> {
+    const { candidates, shards, calls, nextId, nobody } = this.#host;
+    const { type, body } = message;
+    if (candidates.of(type).length === 0) return failure(nobody(type));
+    const key = policy.key(body);
+    candidates.heat(type, key);
+    const group = shards.groupOf(type, policy);
+    const index = group.indexOf(key);
+    const origin = given ?? new Origin();
+    const signals = signalsOf(origin);
+    if (signals.some((signal) => signal.aborted)) return failure(cancelledFault(type));
+    origin.id ??= nextId();
+    const sharded: Sharded = {
+      message,
+      origin,
+      wire: wireOf(message, origin, origin.id),
+      key,
+      deadline: calls.deadlineOf(contract, origin),
+      idempotent: contract.idempotent ?? false,
+      signals,
+      router: origin.route ??
+        ((_call, targets) => targets.find(({ id }) => id === group.owners[index]?.id)),
+    };
+    const call = { type, key, zone: calls.zone };
+    if (origin.route !== undefined) {
+      const target = candidates.pick(origin.route, call);
+      return target === undefined ? failure(nobody(type)) : (await this.#ask(sharded, target)).result;
+    }
+    return sendToOwner({
+      ...sharded,
+      type,
+      group,
+      index,
+      ask: (owner) => {
+        const target = candidates.named(type, owner);
+        return target && this.#ask(sharded, target);
+      },
+    }, calls.runtime);
+  }
+
+  #ask(sharded: Sharded, target: Target): Promise<OwnerAnswer> {
+    return target.local ? this.#askHere(sharded, target) : this.#askThere(sharded, target);
+  }
+
+  async #askHere({ message, origin }: Sharded, target: Target): Promise<OwnerAnswer> {
+    const { shards, calls } = this.#host;
+    origin.watched = true;
+    const refused = shards.admit(message, origin);
+    if (refused !== undefined) {
+      return { result: failure(systemFault("UNAVAILABLE", refused)), answered: false };
+    }
+    return { result: await calls.here(message, origin, target), answered: true };
+  }
+
+  #askThere(
+    { wire, key, deadline, router, idempotent, signals }: Sharded,
+    target: Target,
+  ): Promise<OwnerAnswer> {
+    return new Promise((resolve) => {
+      const { calls } = this.#host;
+      const call: RemoteCall = new RemoteCall(calls, wire, key, deadline, router, idempotent, (result) => {
+        resolve({ result, answered: call.answered });
+      });
+      calls.begins();
+      if (signals.length > 0) cancelWith(call, signals);
+      call.start(target);
+    });
+  }
+}

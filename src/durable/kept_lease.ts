@@ -1,0 +1,88 @@
+import { backoff } from "../internal/backoff.ts";
+import { sleep } from "../internal/sleep.ts";
+import type { Runtime } from "../ports/runtime.ts";
+import type { Store } from "../ports/store.ts";
+import { acquireLease, type Lease } from "./lease.ts";
+
+/** How long to wait after the store has failed, in ms: twice as long each time, up to the second. */
+const DELAY = 50;
+const LONGEST = 5000;
+
+/** What {@linkcode KeptLease} stands on. */
+export interface KeptLeaseHost {
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly owner: string;
+  /** How long a lease lasts after its holder was last heard of, in ms. */
+  readonly ttl: number;
+  /** Where it is kept, asked each time anew. */
+  key(): string;
+  /** It is held now. */
+  gained(lease: Lease): void;
+  /** It is held no more. */
+  lost(): void;
+  /** The store refuses to be asked. */
+  failed(cause: unknown): void;
+}
+
+/** A lease that is waited for, held, and waited for again each time it is lost, until this is closed. */
+export class KeptLease {
+  readonly #host: KeptLeaseHost;
+  readonly #closed: AbortController = new AbortController();
+  readonly #kept: Promise<void>;
+  #lease: Lease | undefined;
+  #pause = 0;
+
+  constructor(host: KeptLeaseHost) {
+    this.#host = host;
+    this.#kept = this.#keep();
+    host.runtime.background(this.#kept);
+  }
+
+  /** The lease, while it is held by this node's clock. */
+  get held(): Lease | undefined {
+    return this.#lease?.held() === true ? this.#lease : undefined;
+  }
+
+  /** Lets go of it, and asks for it again after so many ms. Settles when the store has taken note. */
+  async letGo(pause: number): Promise<void> {
+    this.#pause = pause;
+    await this.#lease?.release();
+  }
+
+  /** Lets go of it for good. Never rejects. */
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#lease?.release();
+    await this.#kept;
+  }
+
+  async #keep(): Promise<void> {
+    const { store, runtime, owner, ttl } = this.#host;
+    const { clock, random } = runtime;
+    const { signal } = this.#closed;
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        const lease = await acquireLease(this.#host.key(), { store, runtime, owner, ttl, signal });
+        failures = 0;
+        this.#pause = 0;
+        this.#lease = lease;
+        this.#host.gained(lease);
+        await aborted(lease.signal);
+        this.#host.lost();
+        await sleep(clock, this.#pause, signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        this.#host.failed(thrown);
+        await sleep(clock, backoff(++failures, DELAY, LONGEST, random.u32()), signal);
+      }
+    }
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -61,8 +61,8 @@ export class SoftLeadership implements Leadership {
   }
 }
 
-function mayLead({ record, reachable, suspected }: Known): boolean {
-  return record.status === "ready" && record.kind === "process" && reachable && suspected === undefined;
+function mayLead({ record, suspected }: Known): boolean {
+  return record.status === "ready" && record.kind === "process" && suspected === undefined;
 }
 
 function senior(first: Known | undefined, next: Known): Known {

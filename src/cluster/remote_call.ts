@@ -117,6 +117,8 @@ export class RemoteCall implements RouteCall {
     tried.add(id);
     // The same message keeps its name, so that whoever gets it a second time can tell.
     if (this.frame !== undefined) this.message.id ??= this.frame.nameOf(this.index);
+    // Nothing more that becomes of that frame is about this call.
+    this.frame = undefined;
     const other = this.#caller.pick(this.#router, this, tried);
     if (other !== undefined && (!started || this.#caller.mayRetry(id))) return this.start(other);
     if (other === undefined && this.#caller.mayRetry(id)) return this.#again(result);

@@ -20,6 +20,7 @@ import {
   type Probe,
   probe,
   tampered,
+  Trace,
   until,
   Who,
 } from "./support.ts";
@@ -248,4 +249,27 @@ describe("leaving", () => {
     expect(closed.ok ? "" : closed.error.code).toBe("UNAVAILABLE");
     await a.leave();
   });
+});
+
+test("a call that was refused and waits for its next try does not keep others of its frame from their end", async () => {
+  let frames = 0;
+  const broken = tampered(memory(), async (exchange, to, frame, reply, options) => {
+    if (kindOf(frame) !== "call" || frames++ > 0) return exchange(to, frame, reply, options);
+    const [version, kind, , , seq] = JSON.parse(String(frame)) as unknown[];
+    const refused = [0, 2, "UNAVAILABLE", "not now", 1];
+    await reply(JSON.stringify([version, kind, to.id, 0, seq, [refused]]));
+    throw new CatgaError({ code: "TRANSPORT", message: "cut", data: undefined, retryable: true });
+  });
+  const caller = await joinCluster(createMediator({ handlers: [] }), {
+    node: "a",
+    endpoint: "memory:a",
+    backend: broken,
+    timing: { heartbeat: 40, timeout: 200 },
+  });
+  const server = await probe("b", broken);
+  await until(() => caller.members().length === 2);
+  const results = await Promise.all([caller.send(Trace()), caller.send(Trace())]);
+  expect(results.map((result) => result.ok || result.error.code)).toEqual([true, "TRANSPORT"]);
+  await caller.leave();
+  await end([server]);
 });

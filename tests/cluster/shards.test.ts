@@ -52,9 +52,10 @@ function join(name: string, backend: Backend, options: Partial<ClusterOptions> =
 function settled(nodes: readonly Node[]): boolean {
   const { owner } = rendezvous(nodes.map(({ id }) => ({ id })));
   const held = nodes.flatMap((node) => node.inspect().shards.filter(({ here }) => here === "owned"));
-  return held.length === COUNT && nodes.every((node) =>
-    node.inspect().shards.every((shard) => shard.owner === owner(`${shard.group}/${shard.index}`))
-  );
+  return held.length === COUNT &&
+    nodes.every((node) =>
+      node.inspect().shards.every((shard) => shard.owner === owner(`${shard.group}/${shard.index}`))
+    );
 }
 
 const keys = Array.from({ length: 200 }, (_, n) => `cart-${n}`);

@@ -15,8 +15,12 @@ export interface Answer {
 
 const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
-/** Asks once; never sends a request a second time, which some runtimes' `fetch` does. Never rejects. */
-export function ask(method: string, url: string, json?: unknown): Promise<Answer> {
+/**
+ * Asks once; never sends a request a second time, which some runtimes' `fetch` does. Never rejects.
+ *
+ * @param patience how long the connection may be silent, in ms
+ */
+export function ask(method: string, url: string, json?: unknown, patience = 60_000): Promise<Answer> {
   return new Promise((resolve) => {
     const text = json === undefined ? undefined : JSON.stringify(json);
     const headers = text === undefined ? {} : {
@@ -31,7 +35,7 @@ export function ask(method: string, url: string, json?: unknown): Promise<Answer
         closing: false,
         error: error.code ?? error.message,
       });
-    const sent = request(url, { method, headers, agent }, (message) => {
+    const sent = request(url, { method, headers, agent, timeout: patience }, (message) => {
       let body = "";
       message.setEncoding("utf8");
       message.on("data", (chunk: string) => body += chunk);
@@ -43,6 +47,7 @@ export function ask(method: string, url: string, json?: unknown): Promise<Answer
       });
     });
     sent.on("error", failed);
+    sent.on("timeout", () => sent.destroy(new Error(`silent for ${patience} ms`)));
     sent.end(text);
   });
 }

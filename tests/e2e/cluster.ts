@@ -1,12 +1,11 @@
-/** Nodes of examples/orders as processes of their own, on free ports, all ended when a test is done with them. */
+/** Nodes as processes of their own, on free ports, all ended when a test is done with them. */
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ask } from "./ask.ts";
+import { freePorts } from "./ports.ts";
 
 export const root: string = fileURLToPath(new URL("../../", import.meta.url));
 const main = "examples/orders/main.ts";
@@ -41,6 +40,21 @@ export interface NodeProcess {
   readonly runtime: RuntimeName;
   readonly lives: Running[];
   process: Running;
+  /** What it is started with. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The file that it runs. */
+  readonly file: string;
+}
+
+/** What the nodes of a cluster run. */
+export interface ClusterSetup {
+  /** From the package's folder. @default the example's main file */
+  readonly file?: string;
+  /** What to give to the node at a place besides, when all endpoints are known. */
+  readonly env?: (
+    at: number,
+    endpoints: readonly string[],
+  ) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
 }
 
 const running = new Set<Running>();
@@ -57,23 +71,24 @@ export async function mixed(): Promise<RuntimeName[]> {
 export async function withCluster(
   names: readonly RuntimeName[],
   use: (nodes: readonly NodeProcess[]) => Promise<void>,
-  env: Readonly<Record<string, string>> = {},
+  setup: ClusterSetup = {},
 ): Promise<void> {
+  const file = setup.file ?? main;
   const ports = await freePorts(names.length);
   const peers = ports.map((port) => `http://127.0.0.1:${port}`);
   const nodes: NodeProcess[] = [];
   try {
     for (const [i, runtime] of names.entries()) {
       const name = `node-${i + 1}`;
-      const given = {
+      const env = {
         NODE_ID: name,
         PORT: String(ports[i]),
         PEERS: peers.join(","),
         HEARTBEAT: "300",
-        ...env,
+        ...await setup.env?.(i, peers),
       };
-      const process = await startMain(runtime, given);
-      nodes.push({ name, url: peers[i]!, runtime, lives: [process], process });
+      const process = await startMain(runtime, env, file);
+      nodes.push({ name, url: peers[i]!, runtime, lives: [process], process, env, file });
     }
     await allOnline(nodes);
     await use(nodes);
@@ -88,13 +103,8 @@ export async function withCluster(
 }
 
 /** Gives a node that has ended another life under the same name and address. */
-export async function startAgain(node: NodeProcess, nodes: readonly NodeProcess[]): Promise<void> {
-  node.process = await startMain(node.runtime, {
-    NODE_ID: node.name,
-    PORT: new URL(node.url).port,
-    PEERS: nodes.map(({ url }) => url).join(","),
-    HEARTBEAT: "300",
-  });
+export async function startAgain(node: NodeProcess): Promise<void> {
+  node.process = await startMain(node.runtime, node.env, node.file);
   node.lives.push(node.process);
 }
 
@@ -129,15 +139,16 @@ export interface Health {
   readonly nodes: readonly Readonly<Record<string, unknown>>[];
 }
 
-/** Runs the example's main file. */
-export async function startMain(
+/** Runs a node's main file. */
+async function startMain(
   runtime: RuntimeName,
   env: Readonly<Record<string, string>>,
+  file: string,
 ): Promise<Running> {
   const { bun, deno, node24 } = await runtimes();
-  if (runtime === "bun") return start([bun, main], env);
-  if (runtime === "deno") return start([deno, "run", "-A", "--quiet", main], env);
-  return start([node24!, main], env);
+  if (runtime === "bun") return start([bun, file], env);
+  if (runtime === "deno") return start([deno, "run", "-A", "--quiet", file], env);
+  return start([node24!, file], env);
 }
 
 /** Starts a process in the package's folder. */
@@ -211,17 +222,6 @@ export async function until(
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, async () => {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    return server;
-  }));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }
 
 let found: Promise<Runtimes> | undefined;

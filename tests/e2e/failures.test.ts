@@ -58,7 +58,7 @@ test("replacing one node after the other loses no request", async () => {
         await until("load", () => load.done(node.name) > 100);
         node.process.kill("SIGTERM");
         expect(await node.process.ended).toEqual({ code: 0, signal: null });
-        await startAgain(node, nodes);
+        await startAgain(node);
         await allOnline(nodes);
       }
       load.mark("after");

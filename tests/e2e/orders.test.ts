@@ -5,7 +5,8 @@ import { createClient } from "@catga/catga/client";
 import { api } from "../../examples/orders/api.ts";
 import { CreateOrder, GetOrder, type Order, WatchOrders } from "../../examples/orders/contracts.ts";
 import { ask } from "./ask.ts";
-import { end, freePorts, healthOf, mixed, runtimes, start, until, withCluster } from "./cluster.ts";
+import { end, healthOf, mixed, runtimes, start, until, withCluster } from "./cluster.ts";
+import { freePorts } from "./ports.ts";
 
 const order = { productId: "product-123", quantity: 2 };
 

@@ -39,6 +39,10 @@ class Council {
     return [...this.nodes.values()].map((node) => node.leader?.id);
   }
 
+  cut(from: string, to: string): void {
+    this.#network.cut(from, to);
+  }
+
   until(condition: () => boolean): Promise<boolean> {
     return this.#simulation.until(condition, 5000);
   }
@@ -116,6 +120,26 @@ describe("a soft leader", () => {
       expect(council.leaders()).toEqual(["z", "z", "z"]);
       expect(runs).toBe(3);
       expect(council.running).toEqual(["z"]);
+    });
+  });
+
+  test("stays the leader of a node that cannot reach it, as long as another one does", async () => {
+    await simulate(world(3), async (simulation) => {
+      const council = new Council(simulation);
+      for (const name of ["a", "b", "c"]) {
+        await council.join(name);
+        await simulation.run(100);
+      }
+      expect(await council.until(() => council.leaders().every((id) => id === "a"))).toBe(true);
+      await simulation.run(1000);
+      council.elected.length = 0;
+      council.cut("b", "a");
+      const missed = () =>
+        council.nodes.get("b")!.members().some(({ id, reachable }) => id === "a" && !reachable);
+      expect(await council.until(missed)).toBe(true);
+      await simulation.run(3000);
+      expect(council.elected).toEqual([]);
+      expect(council.running).toEqual(["a"]);
     });
   });
 });

@@ -144,10 +144,11 @@ export class Shards {
   /** All shards that this node knows of. */
   states(): ShardState[] {
     const { soft } = this.#ownership;
+    const holds = this.#ownership.holds();
     return [...this.#groups.values()].flatMap((group) =>
       group.owners.map((owner, index) => {
         const shard = group.held.get(index);
-        const here = shard === undefined ? undefined : shard.leaving ? "leaving" : "owned";
+        const here = shard === undefined || !holds ? undefined : shard.leaving ? "leaving" : "owned";
         return { group: group.name, index, owner: owner?.id, token: owner?.token, soft, here };
       })
     );

@@ -1,6 +1,6 @@
 import type { Fault, Result } from "../result.ts";
-import type { Contract } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
+import type { CachePolicy } from "../message/policy.ts";
 import type { Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import type { WireMessage } from "../wire/envelope.ts";
@@ -57,11 +57,11 @@ export class Caching {
   /** Sends a query, unless its answer is there. */
   ask(
     message: Message,
-    contract: Contract,
+    policy: CachePolicy<unknown>,
     origin: Origin | undefined,
     run: (origin: Origin | undefined) => Promise<Result<unknown, Fault>>,
   ): Promise<Result<unknown, Fault>> {
-    return this.cache.through(message, contract, origin, run);
+    return this.cache.through(message, policy, origin, run);
   }
 
   /** Handles a message on this node. */

@@ -1,3 +1,6 @@
+import type { Contract } from "../message/contract.ts";
+import type { Message } from "../message/message.ts";
+import type { CachePolicy } from "../message/policy.ts";
 import type { RouteCall, Router } from "../message/route.ts";
 import { turnClock } from "../internal/turn_clock.ts";
 import type { Runtime } from "../ports/runtime.ts";
@@ -37,10 +40,15 @@ export class Candidates {
     this.#now = turnClock(() => runtime.clock.mono());
   }
 
-  /** A call with a key is made. */
-  heat(type: string, key: string): void {
-    const event = this.hotKeys?.hit(type, key, this.#now());
+  /** A call is made. Answers how its answer is to be kept because its key is hot. */
+  heat({ type, body }: Message, contract: Contract | undefined): CachePolicy<unknown> | undefined {
+    if (this.hotKeys === undefined) return undefined;
+    const key = (contract?.key ?? contract?.shard?.key)?.(body);
+    if (key === undefined) return undefined;
+    const event = this.hotKeys.hit(type, key, this.#now());
     if (event !== undefined) this.#membership.note(event);
+    const response = this.hotKeys.response(type, key);
+    return response?.type === "cache" && response.ttl > 0 ? response : undefined;
   }
 
   /** Some time has passed: keys may have cooled. */
@@ -75,7 +83,11 @@ export class Candidates {
     const untried = tried === undefined || tried.size === 0 ? all : all.filter(({ id }) => !tried.has(id));
     if (untried.length === 0) return undefined;
     const allowed = this.guard.allowed(untried, this.#now());
-    return allowed.length === 0 ? undefined : router(call, allowed);
+    if (allowed.length === 0) return undefined;
+    const response = call.key === undefined ? undefined : this.hotKeys?.response(call.type, call.key);
+    return response?.type === "split"
+      ? idlest(router, call, allowed, response.owners)
+      : router(call, allowed);
   }
 
   /** The node of a name, if it may get such a call and was not isolated by hand. */
@@ -114,4 +126,22 @@ export class Candidates {
 function isCandidate({ record, reachable, suspected, settling, local }: Known, type: string): boolean {
   if (!record.contracts.includes(type) || !reachable || suspected !== undefined || settling) return false;
   return record.status === "ready" || (local && record.status !== "left");
+}
+
+/** Of the first so many nodes that a router takes the one with the fewest calls of this node. */
+function idlest(
+  router: Router,
+  call: RouteCall,
+  candidates: readonly Target[],
+  count: number,
+): Target | undefined {
+  let best: Target | undefined;
+  let left = candidates;
+  for (let n = 0; n < count && left.length > 0; n++) {
+    const next = router(call, left);
+    if (next === undefined) break;
+    if (best === undefined || next.inFlight < best.inFlight) best = next;
+    left = left.filter((target) => target !== next);
+  }
+  return best;
 }

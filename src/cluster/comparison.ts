@@ -64,6 +64,7 @@ export function correction(mine: Membership, { id, incarnation }: Stand): readon
   return mine.graves.over(id) >= incarnation ? [mine.graves.epitaph(id)!] : [];
 }
 
-function isBefore(mine: Stand, incarnation: number, revision: number): boolean {
+/** Whether this state of a node is an earlier one than that. */
+export function isBefore(mine: Stand, incarnation: number, revision: number): boolean {
   return mine.incarnation < incarnation || (mine.incarnation === incarnation && mine.revision < revision);
 }

@@ -5,11 +5,13 @@ import type { Candidates } from "./candidates.ts";
 import type { Explanation } from "./inspect.ts";
 import type { Known } from "./known.ts";
 import type { Membership } from "./membership.ts";
+import type { Shards } from "./shards/shards.ts";
 
 /** What {@linkcode explain} looks at. */
 export interface Situation {
   readonly membership: Membership;
   readonly candidates: Candidates;
+  readonly shards: Shards;
   readonly contract: Contract | undefined;
   /** The router of the send, if it has one. */
   readonly route: Router | undefined;
@@ -19,18 +21,29 @@ export interface Situation {
 
 /** Tells where a message would go and why, and sends nothing. */
 export function explain({ type, body }: Message, situation: Situation): Explanation {
-  const { membership, candidates, contract, route, router } = situation;
-  const key = contract?.key?.(body);
+  const { membership, candidates, shards, contract, route, router } = situation;
+  const key = (contract?.key ?? contract?.shard?.key)?.(body);
   const targets = candidates.of(type);
+  const shard = contract?.shard && shards.stateOf(type, contract.shard, body);
   const chosen = route ?? contract?.route ?? router;
   const call = { type, key, zone: membership.self.zone, peek: true };
   const serving = membership.everyone().filter(({ record }) => record.contracts.includes(type));
   const names = new Set(targets.map(({ id }) => id));
+  const target = shard === undefined || route !== undefined
+    ? candidates.pick(chosen, call)
+    : targets.find(({ id }) => id === shard.owner);
   return {
     type,
     key,
-    routedBy: route !== undefined ? "send" : contract?.route !== undefined ? "contract" : "node",
-    node: candidates.pick(chosen, call)?.id,
+    routedBy: route !== undefined
+      ? "send"
+      : shard !== undefined
+      ? "shard"
+      : contract?.route !== undefined
+      ? "contract"
+      : "node",
+    shard,
+    node: target?.id,
     candidates: [...names],
     leftOut: serving.filter(({ record }) => !names.has(record.id))
       .map((known) => ({ node: known.record.id, why: whyNot(known) })),

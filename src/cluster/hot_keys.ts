@@ -2,9 +2,12 @@ import { shortKey, type TopEntry, TopK } from "../internal/top_k.ts";
 
 /** What is done by itself about a hot key. */
 export type HotKeyResponse =
-  /** A call may go to any of so many owners of the key instead of the one. */
+  /**
+   * A call may go to any of so many nodes, the key's own and those that come after it, whichever has fewest calls of
+   * this node under way. Not where the contract has shards.
+   */
   | { readonly type: "split"; readonly owners: number }
-  /** The sending node keeps answers for so many ms. */
+  /** The sending node keeps answers to queries for so many ms, where their contract does not say for how long. */
   | { readonly type: "cache"; readonly ttl: number };
 
 /** A key of a contract, and how much of its calls it takes. */
@@ -39,6 +42,8 @@ export interface HotKeyOptions {
   readonly keys?: number;
   /** How many contracts are watched at a time. @default 256 */
   readonly contracts?: number;
+  /** What is done by itself about hot keys, or about those of a contract of such a name. @default nothing */
+  readonly respond?: HotKeyResponse | ((contract: string) => HotKeyResponse | undefined);
 }
 
 /** A rate is not read off less than so many ms. */
@@ -98,16 +103,13 @@ export class HotKeys {
   readonly #window: number;
   readonly #keys: number;
   readonly #contracts: number;
-  readonly #respond: ((contract: string) => HotKeyResponse | undefined) | undefined;
+  readonly #respond: (contract: string) => HotKeyResponse | undefined;
   readonly #watched: Map<string, Watched> = new Map();
 
-  /**
-   * Throws a `RangeError` for numbers that cannot work.
-   *
-   * @param respond what is done by itself about the hot keys of a contract; nothing if left out
-   */
-  constructor(options: HotKeyOptions = {}, respond?: (contract: string) => HotKeyResponse | undefined) {
-    const { share = 0.1, rate = 100, leave = 0.7, window = 5000, keys = 128, contracts = 256 } = options;
+  /** Throws a `RangeError` for numbers that cannot work. */
+  constructor(options: HotKeyOptions = {}) {
+    const { share = 0.1, rate = 100, leave = 0.7, window = 5000, keys = 128, contracts = 256, respond } =
+      options;
     check("share", share, share > 0 && share < 1, "over 0 and below 1");
     check("rate", rate, rate > 0, "over 0");
     check("leave", leave, leave > 0 && leave <= 1, "over 0 and at most 1");
@@ -120,7 +122,7 @@ export class HotKeys {
     this.#window = window;
     this.#keys = keys;
     this.#contracts = contracts;
-    this.#respond = respond;
+    this.#respond = typeof respond === "function" ? respond : () => respond;
   }
 
   /** Counts a call. Tells when it makes its key hot; new contracts over the limit are not watched. */
@@ -137,7 +139,7 @@ export class HotKeys {
     const sure = entry.count - entry.error;
     if (watched.shareOf(sure) <= this.#share || watched.rateOf(sure, now) <= this.#rate) return undefined;
     if (watched.hot.has(entry.key) || watched.hot.size >= this.#keys) return undefined;
-    watched.hot.set(entry.key, this.#respond?.(contract));
+    watched.hot.set(entry.key, this.#respond(contract));
     return { type: "hotKey", ...hotKey(contract, entry.key, watched, entry, now) };
   }
 
@@ -186,22 +188,6 @@ export class HotKeys {
   #advance(watched: Watched, now: number): void {
     watched.advance(now, this.#window);
   }
-}
-
-/**
- * Which of a key's owners gets a call: the first, or with a split any of the first so many.
- *
- * @param owners the first is the one without a split
- * @param u32 a random whole number below 2^32
- */
-export function ownerOf<T>(
-  owners: readonly T[],
-  response: HotKeyResponse | undefined,
-  u32: number,
-): T | undefined {
-  if (response?.type !== "split") return owners[0];
-  const among = Math.min(Math.max(Math.floor(response.owners), 1), owners.length);
-  return owners[Math.floor(u32 / 2 ** 32 * among)];
 }
 
 function hotKey(

@@ -2,6 +2,7 @@ import type { QueryCacheStats } from "./cache_types.ts";
 import type { GuardedNode } from "./guard_types.ts";
 import type { HotKey } from "./hot_keys.ts";
 import type { Leader } from "./leader.ts";
+import { createRing } from "./ring.ts";
 import type { ShardState } from "./shards/shard_types.ts";
 import type { ClusterView, Member, NodeStats } from "./types.ts";
 
@@ -9,6 +10,14 @@ import type { ClusterView, Member, NodeStats } from "./types.ts";
 export interface TargetState extends GuardedNode {
   /** Calls of this node under way there. */
   readonly inFlight: number;
+}
+
+/** How much of all keys a node gets by consistent hashing, were it to serve them. */
+export interface RingShare {
+  /** The node's name. */
+  readonly node: string;
+  /** From 0 to 1. */
+  readonly share: number;
 }
 
 /** All that a node knows, as plain data. */
@@ -23,6 +32,8 @@ export interface Inspection {
   readonly stats: NodeStats;
   /** Where its calls go. */
   readonly targets: readonly TargetState[];
+  /** How keys fall to the nodes that are ready. */
+  readonly ring: readonly RingShare[];
   /** The shards of the contracts that it serves or sends. */
   readonly shards: readonly ShardState[];
   /** What it keeps of the answers of queries. */
@@ -38,11 +49,19 @@ export interface Explanation {
   /** What the contract's `key` gives for its body. */
   readonly key: string | undefined;
   /** Who said which router is asked. */
-  readonly routedBy: "send" | "contract" | "node";
+  readonly routedBy: "send" | "contract" | "node" | "shard";
+  /** Its shard, where its contract has any; the owner of that is where it goes. */
+  readonly shard: ShardState | undefined;
   /** Where it would go just now; `undefined` if nowhere. */
   readonly node: string | undefined;
   /** The nodes that it could go to. */
   readonly candidates: readonly string[];
   /** The nodes that serve it and cannot take it, and why. */
   readonly leftOut: readonly { readonly node: string; readonly why: string }[];
+}
+
+/** How keys fall to the nodes of a view that are ready. */
+export function ringOf(members: readonly Member[]): RingShare[] {
+  const ready = members.filter(({ status, kind }) => status === "ready" && kind !== "service");
+  return [...createRing(ready).shares()].map(([node, share]) => ({ node, share }));
 }

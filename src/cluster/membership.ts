@@ -1,4 +1,5 @@
 import type { Clock } from "../ports/runtime.ts";
+import { isBefore } from "./comparison.ts";
 import type { Change } from "./damping.ts";
 import { Graves } from "./graves.ts";
 import { type Known, knownOf, memberOf, settles } from "./known.ts";
@@ -26,6 +27,8 @@ export class Membership {
   /** Whether there is news that should not wait for the next heartbeat. */
   urgent: boolean = false;
   readonly #roster: Roster;
+  /** The number that this node said when it last began a later life than another's. */
+  #outdid = -1;
 
   constructor(self: NodeRecord, timing: Required<Timing>) {
     this.#roster = new Roster(self);
@@ -70,7 +73,7 @@ export class Membership {
 
   /** What another node said of itself, from itself or passed on. */
   hear(record: NodeRecord, wall: number): void {
-    if (record.id === this.self.id) return this.#outlive(record.incarnation - 1);
+    if (record.id === this.self.id) return this.#outdo(record);
     if (record.incarnation <= this.graves.over(record.id)) return;
     if (record.status === "left") return this.bury(record.id, record.incarnation, false);
     const known = this.#roster.others.get(record.id);
@@ -98,9 +101,7 @@ export class Membership {
   /** How another node is doing, from itself. */
   heartbeat(vitals: Vitals, wall: number): void {
     const known = this.#roster.others.get(vitals.id);
-    if (known !== undefined && known.record.incarnation === vitals.incarnation) {
-      this.#freshen(known, vitals, wall);
-    }
+    if (known?.record.incarnation === vitals.incarnation) this.#freshen(known, vitals, wall);
   }
 
   /** Takes note that a node answered, or did not. */
@@ -138,8 +139,7 @@ export class Membership {
   /** A node was heard to say this number. */
   alive(id: string, incarnation: number, seq: number, wall: number): void {
     const known = this.#roster.others.get(id);
-    if (known === undefined || known.record.incarnation !== incarnation) return;
-    if (seq > known.record.seq) this.#freshen(known, { ...known.record, seq }, wall);
+    if (known?.record.incarnation === incarnation) this.#freshen(known, { ...known.record, seq }, wall);
   }
 
   /** A life of a node is over: it left, or was declared dead. */
@@ -167,11 +167,8 @@ export class Membership {
     if (this.told.tick(now, this.#roster.others)) this.version++;
     const { timeout, probe } = this.timing;
     const limit = (timeout - 2.5 * probe) * patience;
-    for (const known of this.#roster.others.values()) {
-      if (known.suspected === undefined) continue;
-      known.suspected = Math.min(known.suspected + late, now);
-      if (now - known.suspected < limit) continue;
-      this.bury(known.record.id, known.record.incarnation, true);
+    for (const { id, incarnation } of this.#roster.overdue(now, late, limit)) {
+      this.bury(id, incarnation, true);
     }
   }
 
@@ -205,15 +202,12 @@ export class Membership {
   #freshen(known: Known, vitals: Vitals, wall: number): void {
     const { record } = known;
     if (vitals.seq <= record.seq) return;
-    const { seq, load, lag, cpu, memory } = vitals;
-    known.record = { ...record, seq, load, lag, cpu, memory };
-    known.seen = wall;
-    this.#roster.stirred();
+    this.#roster.freshen(known, vitals, wall);
     if (settles(known)) this.version++;
     if (known.suspected === undefined) return;
     known.suspected = undefined;
     this.version++;
-    this.#spread(record.id, ["alive", record.id, record.incarnation, seq]);
+    this.#spread(record.id, ["alive", record.id, record.incarnation, vitals.seq]);
   }
 
   /** This node is suspected: it says a later number than the one it was last heard to say. */
@@ -222,6 +216,14 @@ export class Membership {
     if (incarnation !== self.incarnation || self.status === "left") return;
     this.#roster.me.record = { ...self, seq: Math.max(self.seq, seq) + 1 };
     this.#spread(self.id, ["alive", self.id, incarnation, this.self.seq]);
+  }
+
+  /** Begins a later life than another of this name; once a heartbeat at most, as that one may live and do the same. */
+  #outdo({ incarnation, revision }: NodeRecord): void {
+    const { self } = this;
+    if (!isBefore(self, incarnation, revision) || this.#outdid === self.seq) return;
+    this.#outdid = self.seq;
+    this.#outlive(incarnation);
   }
 
   /** A life of this name is over, elsewhere or by others' verdict: begin the next one, if this is not a later one. */

@@ -17,10 +17,10 @@
  */
 export type { Capacity } from "./admission.ts";
 export type { GuardedNode, GuardOptions } from "./guard_types.ts";
-export type { HotKey, HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
+export type { HotKey, HotKeyEvent, HotKeyOptions, HotKeyResponse } from "./hot_keys.ts";
 export type { QueryCacheCounts, QueryCacheOptions, QueryCacheStats } from "./cache_types.ts";
 export { joinCluster } from "./join.ts";
-export type { Explanation, Inspection, TargetState } from "./inspect.ts";
+export type { Explanation, Inspection, RingShare, TargetState } from "./inspect.ts";
 export type { Leader } from "./leader.ts";
 export { leaderOnly } from "./routers/leader_only.ts";
 export type { LeaderTask } from "./singletons.ts";

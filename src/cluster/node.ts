@@ -7,7 +7,7 @@ import { Origin } from "../mediator/context.ts";
 import type { BatchOptions, Results, SendOptions } from "../mediator/types.ts";
 import { explain } from "./explain.ts";
 import { healthOf } from "./health.ts";
-import type { Explanation, Inspection } from "./inspect.ts";
+import { type Explanation, type Inspection, ringOf } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import { Life, type NodeParts } from "./life.ts";
 import type { Settings, SettingsSpec } from "./settings.ts";
@@ -129,6 +129,7 @@ export class ClusterNode implements Node {
       leader: this.leader,
       stats: this.stats(),
       targets: this.#sender.candidates.states(),
+      ring: ringOf(members),
       shards: this.#sender.handling.shards.states(),
       cache: this.#sender.handling.caching.cache.stats(),
       hotKeys: this.#sender.candidates.hot(),
@@ -139,6 +140,7 @@ export class ClusterNode implements Node {
     return explain(message, {
       membership: this.#life.membership,
       candidates: this.#sender.candidates,
+      shards: this.#sender.handling.shards,
       contract: contractOf(message),
       route: options?.route,
       router: this.#router,

@@ -2,7 +2,6 @@ import { failure, type Fault, faultOf, ok, type Result, type Success } from "../
 import { Lru } from "../internal/lru.ts";
 import { type SharedCall, waitFor } from "../internal/shared_call.ts";
 import { snapshot } from "../internal/snapshot.ts";
-import type { Contract } from "../message/contract.ts";
 import type { CachePolicy } from "../message/policy.ts";
 import type { Message } from "../message/message.ts";
 import type { Origin } from "../mediator/context.ts";
@@ -77,12 +76,11 @@ export class QueryCache implements Disposable {
    */
   through(
     { type, body }: Message,
-    contract: Contract,
+    policy: CachePolicy<unknown>,
     origin: Origin | undefined,
     run: Fetch,
   ): Promise<Result<unknown, Fault>> {
-    const policy = contract.cache;
-    if (policy === undefined || this.#closed || origin?.route !== undefined) return run(origin);
+    if (this.#closed || origin?.route !== undefined) return run(origin);
     const tenant = tenantOf(origin?.headers ?? origin?.parent?.headersIfAny, this.#header);
     let part: string | undefined;
     try {

@@ -24,6 +24,8 @@ export interface Ring {
   owners(key: string, count: number): string[];
   /** All members, the owner of a key first and each once, worked out as far as they are asked for. */
   walk(key: string): Iterable<string>;
+  /** How much of all keys each member owns, from 0 to 1. */
+  shares(): Map<string, number>;
   /** The ring of other members: what stays is kept, what is new is merged in. This one when nothing is different. */
   to(members: readonly RingMember[]): Ring;
 }
@@ -106,6 +108,17 @@ class Circle implements Ring {
       met.add(rank);
       yield this.ids[rank]!;
     }
+  }
+
+  shares(): Map<string, number> {
+    const shares = new Map(this.ids.map((id) => [id, 0]));
+    let from = -1;
+    for (const [at, place] of this.ids.length === 0 ? [] : this.#places.entries()) {
+      const id = this.ids[this.#ranks[at]!]!;
+      shares.set(id, shares.get(id)! + (place - from) / (LAST_PLACE + 1));
+      from = place;
+    }
+    return shares;
   }
 
   to(members: readonly RingMember[]): Ring {

@@ -1,7 +1,7 @@
 import type { Clock } from "../ports/runtime.ts";
 import { digestOf } from "./comparison.ts";
 import { type Known, knownOf, memberOf } from "./known.ts";
-import type { NodeRecord } from "./record.ts";
+import type { NodeRecord, Vitals } from "./record.ts";
 import type { Member } from "./types.ts";
 
 /** The nodes of a view, and lists of them that are made once for each state of it. */
@@ -37,6 +37,24 @@ export class Roster {
     if (this.#members !== undefined) return this.#members;
     this.me.seen = clock.wall();
     return this.#members = this.everyone().map(memberOf);
+  }
+
+  /** Takes in what a node said later than what was known. */
+  freshen(known: Known, { seq, load, lag, cpu, memory }: Vitals, wall: number): void {
+    known.record = { ...known.record, seq, load, lag, cpu, memory };
+    known.seen = wall;
+    this.stirred();
+  }
+
+  /** Who has been under suspicion for so long, not counting for how long this node itself was late, in ms. */
+  overdue(now: number, late: number, limit: number): readonly NodeRecord[] {
+    const overdue: NodeRecord[] = [];
+    for (const known of this.others.values()) {
+      if (known.suspected === undefined) continue;
+      known.suspected = Math.min(known.suspected + late, now);
+      if (now - known.suspected >= limit) overdue.push(known.record);
+    }
+    return overdue;
   }
 
   /** How a node is doing has changed. */

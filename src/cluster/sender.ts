@@ -150,10 +150,11 @@ export class Sender implements Host {
     origin: Origin | undefined,
     contract: Contract | undefined,
   ): Promise<Result<unknown, Fault>> {
-    if (contract?.cache === undefined || contract.kind !== "query") {
-      return this.#route(message, origin, contract);
-    }
-    return this.handling.caching.ask(message, contract, origin, (own) => this.#route(message, own, contract));
+    const hot = this.candidates.heat(message, contract);
+    const policy = contract?.cache ?? hot;
+    if (contract?.kind !== "query" || policy === undefined) return this.#route(message, origin, contract);
+    const run = (own: Origin | undefined) => this.#route(message, own, contract);
+    return this.handling.caching.ask(message, policy, origin, run);
   }
 
   #route(
@@ -166,7 +167,6 @@ export class Sender implements Host {
     if (contract?.shard !== undefined) return this.#owners.send(message, origin, contract, contract.shard);
     const router = origin?.route ?? contract?.route ?? this.#options.router;
     const key = contract?.key?.(body);
-    if (key !== undefined) this.candidates.heat(type, key);
     const target = this.candidates.pick(router, { type, key, zone: this.calls.zone });
     if (target === undefined) return Promise.resolve(failure(nobodyFault(type, this.#members)));
     if (target.local) return this.calls.here(message, origin, target);

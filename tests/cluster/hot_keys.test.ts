@@ -4,7 +4,6 @@ import {
   type HotKeyOptions,
   type HotKeyResponse,
   HotKeys,
-  ownerOf,
 } from "../../src/cluster/hot_keys.ts";
 
 /** Makes calls of `rate` a second for some ms, every `nth` with the key "hot", the others with keys of their own. */
@@ -112,7 +111,7 @@ describe("a hot key cools", () => {
 
 describe("what is done about it", () => {
   const heat = (respond?: (contract: string) => HotKeyResponse | undefined): HotKeys => {
-    const keys = new HotKeys({}, respond);
+    const keys = new HotKeys(respond === undefined ? {} : { respond });
     for (let call = 0; call < 500; call++) keys.hit("get", "hot", call);
     return keys;
   };
@@ -132,22 +131,8 @@ describe("what is done about it", () => {
     expect(keys.response("get", "hot")).toBe(undefined);
   });
 
-  test("a split goes to any of the first owners, all else to the first", () => {
-    const owners = ["a", "b", "c"];
-    const draws = Array.from({ length: 64 }, (_, at) => at * 2 ** 26);
-    const to = (owners_: readonly string[], owned: number) =>
-      new Set(draws.map((u32) => ownerOf(owners_, { type: "split", owners: owned }, u32)));
-    expect(to(owners, 2)).toEqual(new Set(["a", "b"]));
-    expect(to(owners, 9)).toEqual(new Set(owners));
-    expect(to(owners, 0)).toEqual(new Set(["a"]));
-    expect(ownerOf(owners, { type: "split", owners: 3 }, 2 ** 32 - 1)).toBe("c");
-    expect(ownerOf(owners, undefined, 2 ** 32 - 1)).toBe("a");
-    expect(ownerOf(owners, { type: "cache", ttl: 5 }, 2 ** 32 - 1)).toBe("a");
-    expect(ownerOf([], { type: "split", owners: 3 }, 0)).toBe(undefined);
-  });
-
   test("long keys are found again", () => {
-    const keys = new HotKeys({}, () => ({ type: "cache", ttl: 1000 }));
+    const keys = new HotKeys({ respond: { type: "cache", ttl: 1000 } });
     const long = "x".repeat(100_000);
     for (let call = 0; call < 500; call++) keys.hit("get", long, call);
     expect(keys.response("get", long)).toEqual({ type: "cache", ttl: 1000 });

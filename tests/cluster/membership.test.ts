@@ -169,12 +169,48 @@ describe("membership", () => {
     all.bury("a", 0, true);
     expect(all.self.incarnation).toBe(1);
     all.hear(record("a", { incarnation: 77 }), 0);
-    expect(all.self.incarnation).toBe(77);
+    expect(all.self.incarnation).toBe(78);
     all.bury("a", 80, true);
     expect(all.self.incarnation).toBe(81);
     all.say({ status: "left" });
     all.bury("a", 81, true);
     expect(all.self.incarnation).toBe(81);
+  });
+
+  test("a node whose clock went back while it was down is not taken for its former life", () => {
+    const other = membership("b").all;
+    const before = membership("a").all;
+    for (let n = 0; n < 9; n++) before.beat({ load: 0, lag: 0, cpu: undefined, memory: undefined });
+    before.say({ incarnation: 70 });
+    before.say({ tags: { life: "former" } });
+    other.hear(before.self, 0);
+    for (const incarnation of [5, 70]) {
+      const now = new Membership(
+        record("a", { incarnation, revision: 0, tags: { life: "present" } }),
+        timing,
+      );
+      now.hear(other.find("a")!, 0);
+      expect(now.self.incarnation).toBe(71);
+      other.hear(now.self, 0);
+      expect(other.find("a")).toEqual(now.self);
+      other.bury("a", 71, true);
+      other.graves.rise("a");
+      other.hear(before.self, 0);
+    }
+  });
+
+  test("two nodes of one name outdo each other once a heartbeat, not without end", () => {
+    const [one, other] = [membership("a").all, membership("a").all];
+    other.say({ tags: { which: "other" } });
+    for (let beats = 1; beats <= 3; beats++) {
+      for (let n = 0; n < 50; n++) {
+        one.hear(other.self, 0);
+        other.hear(one.self, 0);
+      }
+      expect(Math.max(one.self.incarnation, other.self.incarnation)).toBeLessThanOrEqual(1 + 2 * beats);
+      for (const each of [one, other]) each.beat({ load: 0, lag: 0, cpu: undefined, memory: undefined });
+    }
+    expect(one.self.incarnation).toBeGreaterThan(3);
   });
 
   test("a flood of nodes is bounded, of the living and of the dead", () => {

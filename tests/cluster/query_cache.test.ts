@@ -42,7 +42,7 @@ function setUp(options: QueryCacheOptions = {}) {
       })
     );
   const send = (body: unknown, origin: Partial<Origin> = {}, contract: Contract<"query"> = Long) =>
-    cache.through(contract(body), contract, Object.assign(new Origin(), origin), fetch);
+    cache.through(contract(body), contract.cache!, Object.assign(new Origin(), origin), fetch);
   const fill = async (body: unknown, value: unknown, origin: Partial<Origin> = {}) => {
     const call = send(body, origin);
     asked.at(-1)!.answer(value);

@@ -221,3 +221,20 @@ describe("rendezvous", () => {
     },
   );
 });
+
+test("the shares of a ring are what its members get of many keys", () => {
+  expect(createRing([]).shares()).toEqual(new Map());
+  expect(createRing([{ id: "a" }]).shares()).toEqual(new Map([["a", 1]]));
+  const ring = createRing([{ id: "a" }, { id: "b", weight: 2 }, { id: "c" }]);
+  const counts = new Map<string, number>();
+  for (let n = 0; n < 20_000; n++) {
+    const owner = ring.owner(`key-${n}`)!;
+    counts.set(owner, (counts.get(owner) ?? 0) + 1 / 20_000);
+  }
+  let sum = 0;
+  for (const [id, share] of ring.shares()) {
+    sum += share;
+    expect(Math.abs(share - counts.get(id)!)).toBeLessThan(0.02);
+  }
+  expect(sum).toBeCloseTo(1, 9);
+});

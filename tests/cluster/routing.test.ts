@@ -127,6 +127,7 @@ describe("routing", () => {
       type: "who",
       key: undefined,
       routedBy: "node",
+      shard: undefined,
       node: "a",
       candidates: ["a", "b", "c"],
       leftOut: [],

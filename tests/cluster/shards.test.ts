@@ -80,6 +80,10 @@ describe.each([
       owners.set(cart, [...names][0]!);
     }
     expect(new Set(owners.values()).size).toBe(3);
+    for (const cart of keys.slice(0, 5)) {
+      const { routedBy, node, shard } = nodes[0]!.explain(Get({ cart }));
+      expect([routedBy, node, shard?.owner]).toEqual(["shard", owners.get(cart), owners.get(cart)]);
+    }
     await Promise.all(nodes.map((node) => node.leave()));
   });
 

@@ -93,6 +93,22 @@ describe("what holds for a contract", () => {
     expect(() => event("a.b", { data: text, timeout })).toThrow('"a.b"');
   });
 
+  test("a shard that cannot be is a RangeError that says why", () => {
+    const key = (): string => "k";
+    const define = (shard: { key: () => string; count: number; group?: string }) =>
+      command("a.b", { input: text, output: text, shard });
+    for (const count of [0, -1, 1.5, NaN, 4097]) {
+      expect(() => define({ key, count })).toThrow('"a.b": shard.count is');
+    }
+    expect(() => define({ key, count: 4, group: "no name" })).toThrow("shard.group");
+    expect(() => event("a.b", { data: text, shard: { key, count: 4 } })).toThrow("only commands and queries");
+    const route = (): undefined => undefined;
+    expect(() => query("a.b", { input: text, output: text, route, shard: { key, count: 4 } })).toThrow(
+      "route",
+    );
+    expect(define({ key, count: 4096, group: "b.c" }).shard).toEqual({ key, count: 4096, group: "b.c" });
+  });
+
   test("any Standard Schema will do, and is kept as it is", () => {
     const schema = v.object({ n: v.number() });
     const contract = command("a", { input: schema, output: schema, errors: { NO: schema } });

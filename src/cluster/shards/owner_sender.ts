@@ -54,7 +54,6 @@ export class OwnerSender {
     const { type, body } = message;
     if (candidates.of(type).length === 0) return failure(nobody(type));
     const key = policy.key(body);
-    candidates.heat(type, key);
     const group = shards.groupOf(type, policy);
     const index = group.indexOf(key);
     const origin = given ?? new Origin();

@@ -143,15 +143,22 @@ export class Shards {
 
   /** All shards that this node knows of. */
   states(): ShardState[] {
-    const { soft } = this.#ownership;
-    const holds = this.#ownership.holds();
     return [...this.#groups.values()].flatMap((group) =>
-      group.owners.map((owner, index) => {
-        const shard = group.held.get(index);
-        const here = shard === undefined || !holds ? undefined : shard.leaving ? "leaving" : "owned";
-        return { group: group.name, index, owner: owner?.id, token: owner?.token, soft, here };
-      })
+      group.owners.map((_, index) => this.#state(group, index))
     );
+  }
+
+  /** The shard that a message belongs to. Throws what the `key` throws. */
+  stateOf(type: string, policy: ShardPolicy<unknown>, body: unknown): ShardState {
+    const group = this.groupOf(type, policy);
+    return this.#state(group, group.indexOf(policy.key(body)));
+  }
+
+  #state(group: ShardGroup, index: number): ShardState {
+    const { id: owner, token } = group.owners[index] ?? {};
+    const shard = this.#ownership.holds() ? group.held.get(index) : undefined;
+    const here = shard === undefined ? undefined : shard.leaving ? "leaving" : "owned";
+    return { group: group.name, index, owner, token, soft: this.#ownership.soft, here };
   }
 
   #own(group: ShardGroup, index: number, owner: ShardOwner | undefined): void {

@@ -53,7 +53,7 @@ interface Adapter {
 }
 
 /** Files behind the runtime port: the only ones that may touch the host. */
-const hostDoors = ["src/ports/system_runtime.ts", "adapters/serve/"];
+const hostDoors = ["src/ports/system_runtime.ts", "adapters/serve/", "adapters/kubernetes/host.ts"];
 
 /** A file of more than 250 lines stands here with its reason. */
 const longFiles: Readonly<Record<string, string>> = {};

@@ -1,8 +1,10 @@
 import { CatgaError } from "../../src/result.ts";
 import type { Runtime } from "../../src/ports/runtime.ts";
 import type { ExchangeOptions, Frame, Receiver, Reply } from "../../src/ports/transport.ts";
-import { BYTES_TYPE, FRAMES, type Framing, lines, sized, TEXT_TYPE, WHOLE } from "./frames.ts";
+import type { Framing } from "./frames.ts";
 import { problem } from "./refusal.ts";
+import { type Seal, Sealer } from "./seal.ts";
+import { framingOf, signedAnswer, streamed, wholeAnswer } from "./whole_answer.ts";
 
 /** How many microtasks a receiver has between its first reply and its end to be answered in one piece. */
 const PATIENCE = 12;
@@ -11,13 +13,9 @@ const REFUSED: Readonly<Record<string, number>> = { SERIALIZATION: 400, TRANSPOR
 /** Bytes that wait in a stream before a reply is asked to wait. */
 const WAITING = 65_536;
 
-const WHOLE_TEXT: ResponseInit = { headers: { "content-type": TEXT_TYPE, [FRAMES]: WHOLE } };
-const WHOLE_BYTES: ResponseInit = { headers: { "content-type": BYTES_TYPE, [FRAMES]: WHOLE } };
-const NOTHING: ResponseInit = { status: 204, headers: { [FRAMES]: WHOLE } };
-
 /**
  * Gathers what a receiver replies to one frame: one body if it has settled shortly after its first reply, a stream
- * otherwise.
+ * otherwise. With a seal all of it is signed.
  */
 export class Answer implements ExchangeOptions {
   readonly reply: Reply;
@@ -27,23 +25,41 @@ export class Answer implements ExchangeOptions {
   #frames: Frame[] | undefined;
   #settled = false;
   #gone = false;
+  /** Whether nobody reads the stream any longer. */
+  #cancelled = false;
   #patience = PATIENCE;
   #framing: Framing | undefined;
+  readonly #seal: Seal | undefined;
+  #sealer: Sealer | undefined;
+  /** What still has to be signed before more can be sent. */
+  #signing: Promise<void> | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #room: { readonly promise: Promise<void>; readonly open: () => void } | undefined;
   #abort: AbortController | undefined;
 
-  constructor(request: Request, runtime: Runtime, resolve: (response: Response) => void) {
+  constructor(
+    request: Request,
+    runtime: Runtime,
+    seal: Seal | undefined,
+    resolve: (response: Response) => void,
+  ) {
     this.#request = request;
     this.#runtime = runtime;
+    this.#seal = seal;
     this.#resolve = resolve;
     this.reply = (frame) => this.#take(frame);
   }
 
   /** Gives a frame to a receiver; resolves with the answer, which may still be coming in when it does. */
-  static to(request: Request, runtime: Runtime, receiver: Receiver, frame: Frame): Promise<Response> {
+  static to(
+    request: Request,
+    runtime: Runtime,
+    seal: Seal | undefined,
+    receiver: Receiver,
+    frame: Frame,
+  ): Promise<Response> {
     return new Promise((resolve) => {
-      const answer = new Answer(request, runtime, resolve);
+      const answer = new Answer(request, runtime, seal, resolve);
       try {
         receiver(frame, answer.reply, answer).then(() => answer.#end(), (error) => answer.#fail(error));
       } catch (error) {
@@ -80,27 +96,61 @@ export class Answer implements ExchangeOptions {
   readonly #wait = (): void | Promise<void> => {
     if (this.#settled) return;
     if (--this.#patience > 0) return Promise.resolve().then(this.#wait);
-    this.#open();
+    try {
+      this.#open();
+    } catch (error) {
+      this.#fail(error);
+      this.#abort?.abort();
+    }
   };
 
   #open(): void {
     const frames = this.#frames!;
     const framing = this.#framing = framingOf(frames[0]!);
+    if (this.#seal !== undefined) this.#sealer = new Sealer(this.#seal);
     const stream = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
       },
       pull: () => this.#room?.open(),
-      cancel: () => this.#leave(),
+      cancel: () => {
+        this.#cancelled = true;
+        this.#leave();
+      },
     }, { highWaterMark: WAITING, size: (bytes) => bytes!.byteLength });
-    for (const frame of frames) this.#controller!.enqueue(framing.frame(frame));
     this.#resolve(new Response(stream, streamed(framing)));
+    for (const frame of frames) this.#send(frame);
   }
 
   #push(frame: Frame): void | Promise<void> {
-    const controller = this.#controller!;
-    controller.enqueue(this.#framing!.frame(frame));
-    if ((controller.desiredSize ?? 0) > 0) return;
+    this.#send(frame);
+    return this.#signing === undefined ? this.#whenRoom() : this.#signing.then(() => this.#whenRoom());
+  }
+
+  /** Signs a frame, where frames are signed, and sends it. Throws for one of another kind than the first. */
+  #send(frame: Frame): void {
+    this.#framing!.check(frame);
+    this.#enqueue(this.#sealer === undefined ? frame : this.#sealer.next(frame));
+  }
+
+  #enqueue(frame: Frame | Promise<Frame>): void {
+    if (this.#signing === undefined && !(frame instanceof Promise)) {
+      this.#controller!.enqueue(this.#framing!.frame(frame));
+      return;
+    }
+    const signing = Promise.all([frame, this.#signing]).then(([frame]) => {
+      if (this.#signing === signing) this.#signing = undefined;
+      if (!this.#cancelled) this.#controller!.enqueue(this.#framing!.frame(frame));
+    });
+    this.#signing = signing;
+    signing.catch((error) => {
+      if (this.#signing === signing) this.#signing = undefined;
+      this.#fail(error);
+    });
+  }
+
+  #whenRoom(): void | Promise<void> {
+    if (this.#gone || (this.#controller!.desiredSize ?? 0) > 0) return;
     if (this.#room === undefined) {
       let open = (): void => {};
       const promise = new Promise<void>((resolve) => {
@@ -115,29 +165,29 @@ export class Answer implements ExchangeOptions {
   }
 
   #end(): void {
+    if (this.#settled) return;
+    if (this.#controller !== undefined) {
+      if (this.#sealer !== undefined && !this.#cancelled) this.#enqueue(this.#sealer.last(this.#frames![0]!));
+      this.#settled = true;
+      return this.#close(false);
+    }
     this.#settled = true;
-    if (this.#controller !== undefined) return this.#close(false);
-    const frames = this.#frames;
-    if (frames === undefined) return this.#resolve(new Response(null, NOTHING));
-    const frame = frames[0]!;
-    if (frames.length === 1) {
-      return this.#resolve(
-        typeof frame === "string"
-          ? new Response(frame, WHOLE_TEXT)
-          : new Response(frame as BodyInit, WHOLE_BYTES),
-      );
-    }
+    const frames = this.#frames ?? [];
     try {
-      const framing = framingOf(frame);
-      const parts = [...frames.map((frame) => framing.frame(frame)), framing.mark(false)];
-      this.#resolve(new Response(new Blob(parts as BlobPart[]), streamed(framing)));
+      if (this.#seal === undefined) return this.#resolve(wholeAnswer(frames));
     } catch (error) {
-      this.#fail(error);
+      return this.#failed(error);
     }
+    signedAnswer(frames, this.#seal).then(this.#resolve, (error) => this.#failed(error));
   }
 
   #fail(error: unknown): void {
+    if (this.#settled) return;
     this.#settled = true;
+    this.#failed(error);
+  }
+
+  #failed(error: unknown): void {
     const status = CatgaError.is(error) ? REFUSED[error.code] : undefined;
     if (status === undefined) {
       this.#runtime.log({
@@ -147,12 +197,24 @@ export class Answer implements ExchangeOptions {
         fields: { code: CatgaError.is(error) ? error.code : "INTERNAL", error },
       });
     }
-    if (this.#controller === undefined) this.#resolve(problem(status ?? 500));
-    else this.#close(true);
+    if (this.#controller !== undefined) return this.#close(true);
+    void this.#refuse(status ?? 500);
+  }
+
+  async #refuse(status: number): Promise<void> {
+    try {
+      this.#resolve(problem(status, await this.#seal?.whole(status, undefined)));
+    } catch {
+      this.#resolve(problem(status));
+    }
   }
 
   #close(failed: boolean): void {
-    if (this.#gone) return;
+    if (this.#signing !== undefined) {
+      void this.#signing.then(() => this.#close(failed), () => this.#close(true));
+      return;
+    }
+    if (this.#cancelled || this.#gone) return;
     this.#controller!.enqueue(this.#framing!.mark(failed));
     this.#controller!.close();
   }
@@ -163,12 +225,4 @@ export class Answer implements ExchangeOptions {
     this.#room?.open();
     this.#abort?.abort();
   }
-}
-
-function framingOf(frame: Frame): Framing {
-  return typeof frame === "string" ? lines : sized;
-}
-
-function streamed(framing: Framing): ResponseInit {
-  return { headers: { "content-type": framing.type, [FRAMES]: framing.name } };
 }

@@ -1,10 +1,11 @@
-import { CatgaError, systemFault } from "../../src/result.ts";
+import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
 import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import type { ExchangeOptions, Frame, Peer, Reply } from "../../src/ports/transport.ts";
 import { readEndpoint } from "./endpoint.ts";
 import { BYTES_TYPE, FRAMES, REFUSED, TEXT_TYPE } from "./frames.ts";
 import { dropped, failure, readReply } from "./read_reply.ts";
 import { retryAfter } from "./retry_after.ts";
+import { AUTH, isSealed } from "./seal.ts";
 import { type Keyring, say } from "./signature.ts";
 import { neverReached } from "./unreached.ts";
 
@@ -78,17 +79,23 @@ export function createExchange(
     const key = typeof current === "string" ? current : await current;
     const nonce = `${target.start}.${target.count++}`;
     const said = say(key, sender.name, target.encoded, Math.floor(runtime.clock.wall()), nonce);
-    const mac = keyring.sign(said, frame);
+    const signing = keyring.sign(said, frame);
+    const mac = typeof signing === "string" ? signing : await signing;
     const headers = {
       "content-type": typeof frame === "string" ? TEXT_TYPE : BYTES_TYPE,
       "accept-encoding": "identity",
-      "catga-auth": `${said};${typeof mac === "string" ? mac : await mac}`,
+      [AUTH]: `${said};${mac}`,
     };
+    const seal = keyring.seal(key, mac);
     try {
       const init = { method: "POST", headers, body: frame };
       const answer = await runtime.fetch(target.url, signal === undefined ? init : { ...init, signal });
-      if (answer.status === 200) await readReply(answer, reply, limit, to);
-      else if (answer.status !== 204) throw refused(answer, to, runtime.clock.wall());
+      if (answer.status === 200) await readReply(answer, reply, limit, to, seal);
+      else if (
+        seal !== undefined && !await isSealed(seal, answer.headers.get(AUTH), answer.status, undefined)
+      ) {
+        throw unsealed(answer, to, runtime.clock.wall());
+      } else if (answer.status !== 204) throw refused(answer, to, runtime.clock.wall());
     } catch (error) {
       if (signal?.aborted) throw cancelled(to);
       if (CatgaError.is(error)) throw error;
@@ -101,10 +108,20 @@ export function createExchange(
 function refused(answer: FetchReply, to: Peer, now: number): CatgaError {
   const { status } = answer;
   const untaken = UNTAKEN.includes(status) || (status === 503 && answer.headers.get(FRAMES) === REFUSED);
+  return turnedDown(answer, to, now, "", untaken ? "UNAVAILABLE" : "TRANSPORT");
+}
+
+/** Anybody could have said so: the frame may have been taken for all that is known. */
+function unsealed(answer: FetchReply, to: Peer, now: number): CatgaError {
+  return turnedDown(answer, to, now, ", without a signature that fits", "TRANSPORT");
+}
+
+function turnedDown(answer: FetchReply, to: Peer, now: number, how: string, code: SystemCode): CatgaError {
+  const { status } = answer;
   const advice = ADVICE[status] === undefined ? "" : `. ${ADVICE[status]}`;
   const wait = retryAfter(answer.headers.get("retry-after"), now);
   const data = wait === undefined ? undefined : { retryAfter: wait };
-  return dropped(answer, to, `it answered ${status}${advice}`, untaken ? "UNAVAILABLE" : "TRANSPORT", data);
+  return dropped(answer, to, `it answered ${status}${how}${advice}`, code, data);
 }
 
 function cancelled(to: Peer): CatgaError {

@@ -26,6 +26,8 @@ export interface Framing {
   readonly name: string;
   readonly type: string;
   /** Throws for a frame of the other kind. */
+  check(frame: Frame): void;
+  /** Throws for a frame of the other kind. */
   frame(frame: Frame): Uint8Array;
   mark(failed: boolean): Uint8Array;
   /** Makes a function that takes the next bytes and answers the frames in them; see {@linkcode Parsed}. */
@@ -42,6 +44,9 @@ export interface Parsed {
 export const lines: Framing = {
   name: LINES,
   type: TEXT_TYPE,
+  check: (frame) => {
+    if (typeof frame !== "string") throw mixed();
+  },
   frame: (frame) => {
     if (typeof frame !== "string") throw mixed();
     return utf8.encode(frame.includes("\n") ? JSON.stringify(frame) + "\n" : ` ${frame}\n`);
@@ -78,6 +83,9 @@ export const lines: Framing = {
 export const sized: Framing = {
   name: SIZED,
   type: BYTES_TYPE,
+  check: (frame) => {
+    if (typeof frame === "string") throw mixed();
+  },
   frame: (frame) => {
     if (typeof frame === "string") throw mixed();
     const bytes = new Uint8Array(4 + frame.length);

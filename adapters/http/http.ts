@@ -19,7 +19,7 @@ export interface HttpOptions {
    */
   readonly peers: readonly string[] | Discovery;
   /**
-   * What nodes sign their frames with, 32 characters or more, the same on all nodes. Of two the first signs and both
+   * What nodes sign their frames and answers with, 32 characters or more, the same on all nodes. Of two the first signs and both
    * are accepted: to change it, give all nodes `[old, new]`, then `[new, old]`, then `new`. Without one only endpoints
    * on this machine are allowed.
    */
@@ -69,6 +69,8 @@ export function http(options: HttpOptions): HttpBackend {
   const route = `${path}/v1`;
   let runtime: Runtime | undefined;
   let door: Door | undefined;
+  /** What signs refusals when its node has gone. */
+  let last: Door | undefined;
   const refusals = createRefusals(() => runtime);
   const replays = new TimedReplayGuard(window);
 
@@ -99,10 +101,10 @@ export function http(options: HttpOptions): HttpBackend {
       : seedsOf(peers.map((peer) => readEndpoint(peer, signed, "a peer").url), url);
     const keyring = createKeyring(given.crypto, secrets, route);
     const name = encodeURIComponent(self.id);
-    const mine: Door = { runtime: given, keyring, replays, name, prefix, receiver: undefined };
+    const mine: Door = { runtime: given, keyring, replays, name, prefix, signed, receiver: undefined };
     const found = "open" in peers ? peers.open(given) : undefined;
     runtime = given;
-    door = mine;
+    last = door = mine;
     const stop = (): Promise<void> => {
       mine.receiver = undefined;
       return Promise.resolve();
@@ -136,7 +138,7 @@ export function http(options: HttpOptions): HttpBackend {
     durability: "none",
     path,
     open,
-    fetch: createReceive({ path: route, limit, window }, () => door, refusals),
+    fetch: createReceive({ path: route, limit, window }, () => door ?? last, refusals),
     get refused() {
       return refusals.count;
     },

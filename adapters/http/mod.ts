@@ -3,8 +3,13 @@
  *
  * Serve the backend's `fetch` beside your own routes; give the backend to `joinCluster`. Beyond one machine every
  * node needs the same secret, and clocks that agree within `window`. A node that starts anew has forgotten which
- * frames it has seen: what was recorded in the `window` before can be replayed to it once. Frames are signed, not
- * encrypted, and answers are not signed: across networks that others can change, use https endpoints.
+ * frames it has seen: what was recorded in the `window` before can be replayed to it once.
+ *
+ * With a secret answers are signed as well, each for the one request that it answers: a body with its status, a stream
+ * frame by frame with its end. What is forged, swapped, replayed or cut is `TRANSPORT`, and of a stream no frame behind
+ * the fault is handed on. A refusal proves that a frame was not taken only where it is signed, as by a node that is
+ * leaving; any other, such as a gateway's or that of a node with another secret or another name, is `TRANSPORT` too.
+ * Nothing is encrypted: across networks that others can read, use https endpoints.
  *
  * @example
  * ```ts

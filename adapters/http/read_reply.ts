@@ -1,8 +1,10 @@
+import { endBody } from "../../src/internal/end_body.ts";
 import { readBody } from "../../src/internal/read_body.ts";
 import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
 import type { FetchReply } from "../../src/ports/runtime.ts";
 import type { Frame, Peer, Reply } from "../../src/ports/transport.ts";
 import { FRAMES, LINES, lines, SIZED, sized, TEXT_TYPE, WHOLE } from "./frames.ts";
+import { AUTH, isSealed, type Seal, SEAL_SIZE, Unsealer } from "./seal.ts";
 
 /** What a reply has beyond the port where it is a platform's `Response`. */
 interface WholeReply extends FetchReply {
@@ -11,14 +13,21 @@ interface WholeReply extends FetchReply {
 
 /**
  * Hands on the frames of an answer: of a whole one by a single read, of a stream as they come. Holds at most `limit`
- * bytes of either at once. Rejects with a `CatgaError` with `TRANSPORT`, or as the answer's body does.
+ * bytes of either at once. With a seal only what is signed is handed on. Rejects with a `CatgaError` with `TRANSPORT`,
+ * or as the answer's body does.
  */
-export async function readReply(answer: WholeReply, reply: Reply, limit: number, to: Peer): Promise<void> {
+export async function readReply(
+  answer: WholeReply,
+  reply: Reply,
+  limit: number,
+  to: Peer,
+  seal: Seal | undefined,
+): Promise<void> {
   const { headers } = answer;
   const form = headers.get(FRAMES);
   const coding = headers.get("content-encoding");
   if (coding !== null && coding !== "identity") throw dropped(answer, to, "the answer is compressed");
-  if (form === LINES || form === SIZED) return await readStream(answer, form, reply, limit, to);
+  if (form === LINES || form === SIZED) return await readStream(answer, form, reply, limit, to, seal);
   if (form !== WHOLE) throw dropped(answer, to, "what answers there is no node");
   const length = headers.get("content-length");
   if (length !== null && !(Number(length) <= limit)) {
@@ -33,6 +42,7 @@ export async function readReply(answer: WholeReply, reply: Reply, limit: number,
   } else {
     frame = text ? await answer.text() : new Uint8Array(await answer.arrayBuffer!());
   }
+  if (seal !== undefined && !await isSealed(seal, headers.get(AUTH), 200, frame)) throw forged(to);
   const wait = reply(frame);
   if (wait !== undefined) await wait;
 }
@@ -43,8 +53,10 @@ async function readStream(
   reply: Reply,
   limit: number,
   to: Peer,
+  seal: Seal | undefined,
 ): Promise<void> {
-  const parse = (form === LINES ? lines : sized).parser(limit);
+  const unsealer = seal === undefined ? undefined : new Unsealer(seal);
+  const parse = (form === LINES ? lines : sized).parser(seal === undefined ? limit : limit + SEAL_SIZE);
   const parts = answer.body?.[Symbol.asyncIterator]();
   let whole = false;
   try {
@@ -55,10 +67,13 @@ async function readStream(
     ) {
       const { frames, end } = parse(part.value);
       for (const frame of frames) {
-        const wait = reply(frame);
+        const opened = unsealer === undefined ? { frame } : await unsealer.take(frame);
+        if (opened === "forged") throw forged(to);
+        const wait = opened === undefined ? undefined : reply(opened.frame);
         if (wait !== undefined) await wait;
       }
       whole = end === "done";
+      if (whole && unsealer?.ended === false) throw forged(to);
       if (whole) return;
       if (end === "failed") throw failure("TRANSPORT", to, "its receiver failed while it answered");
       if (end === "malformed") throw failure("TRANSPORT", to, "its answer is malformed or over the limit");
@@ -69,6 +84,14 @@ async function readStream(
     else void parts?.return?.().catch(() => {});
   }
   throw failure("TRANSPORT", to, "its answer ended early");
+}
+
+function forged(to: Peer): CatgaError {
+  return failure(
+    "TRANSPORT",
+    to,
+    "its answer, or a part of it, is not signed by a node with the same secret",
+  );
 }
 
 async function readOut(parts: AsyncIterator<Uint8Array>): Promise<void> {
@@ -84,8 +107,7 @@ export function dropped(
   code: SystemCode = "TRANSPORT",
   data?: unknown,
 ): CatgaError {
-  const gone = answer.body?.[Symbol.asyncIterator]().return?.();
-  if (gone !== undefined) void gone.then(undefined, () => {});
+  endBody(answer.body);
   return failure(code, to, why, undefined, data);
 }
 

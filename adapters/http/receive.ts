@@ -16,6 +16,8 @@ export interface Door {
   readonly name: string;
   /** What stands before the node's path in its own endpoint. */
   readonly prefix: string;
+  /** Whether frames and answers are signed. */
+  readonly signed: boolean;
   receiver: Receiver | undefined;
 }
 
@@ -36,14 +38,13 @@ export function createReceive(
   refusals: Refusals,
 ): (request: Request) => Promise<Response> {
   const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const { refuse } = refusals;
+  const { refuse, refuseSealed } = refusals;
 
   return async (request) => {
     const here = door();
     if (!hasPath(request.url, here?.prefix ?? "", path)) return refuse("path");
     if (request.method !== "POST") return refuse("method");
-    const receiver = here?.receiver;
-    if (here === undefined || receiver === undefined) return refuse("not_serving");
+    if (here === undefined || (here.receiver === undefined && !here.signed)) return refuse("not_serving");
 
     const { headers } = request;
     const type = kindOf(headers.get("content-type"));
@@ -74,14 +75,18 @@ export function createReceive(
     // A body may take longer to come in than its signature holds; the window has forgotten such counts.
     if (now - claim.time > window) return refuse("expired");
     if (!here.replays.first(claim.sender, claim.count, claim.time, now)) return refuse("replayed");
-    if (type === BYTES_TYPE) return Answer.to(request, here.runtime, receiver, body);
+    const seal = here.keyring.seal(claim.key, claim.mac);
+    const { receiver } = here;
+    // Only now, so that the signed answer is true for good: this request will never be taken.
+    if (receiver === undefined) return await refuseSealed("not_serving", seal);
+    if (type === BYTES_TYPE) return Answer.to(request, here.runtime, seal, receiver, body);
     let text: string;
     try {
       text = utf8.decode(body);
     } catch {
-      return refuse("malformed");
+      return await refuseSealed("malformed", seal);
     }
-    return Answer.to(request, here.runtime, receiver, text);
+    return Answer.to(request, here.runtime, seal, receiver, text);
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Runtime } from "../../src/ports/runtime.ts";
 import { FRAMES, REFUSED } from "./frames.ts";
+import { AUTH, type Seal } from "./seal.ts";
 
 /** Why a request was not taken for a frame. */
 export type RefusalReason =
@@ -49,14 +50,18 @@ const PROBLEM: Readonly<Record<string, string>> = {
 };
 const LOGS_A_SECOND = 10;
 
-/** An answer without frames. Holds a status and its title, nothing of the request and nothing of this process. */
-export function problem(status: number): Response {
+/**
+ * An answer without frames. Holds a status and its title, nothing of the request and nothing of this process.
+ *
+ * @param mac its signature, where it is signed
+ */
+export function problem(status: number, mac?: string): Response {
   // A failed receiver has seen the frame, so its answer must not say that none has.
-  const headers = status === 500
+  const headers: Record<string, string> = status === 500
     ? { "content-type": "application/problem+json" }
-    : status === 405
-    ? { ...PROBLEM, allow: "POST" }
-    : PROBLEM;
+    : { ...PROBLEM };
+  if (status === 405) headers["allow"] = "POST";
+  if (mac !== undefined) headers[AUTH] = mac;
   return new Response(JSON.stringify({ type: "about:blank", title: TITLE[status], status }), {
     status,
     headers,
@@ -67,6 +72,8 @@ export function problem(status: number): Response {
 export interface Refusals {
   readonly count: number;
   refuse(reason: RefusalReason): Response;
+  /** The same, signed where answers are: for a request whose own signature was verified. */
+  refuseSealed(reason: RefusalReason, seal: Seal | undefined): Promise<Response>;
 }
 
 /** Counts from 0. Nothing is logged until there is a runtime. */
@@ -75,29 +82,36 @@ export function createRefusals(runtime: () => Runtime | undefined): Refusals {
   let second = -Infinity;
   let logged = 0;
   let silent = 0;
+
+  function note(reason: RefusalReason): number {
+    const status = STATUS[reason];
+    count++;
+    const host = runtime();
+    if (host === undefined) return status;
+    const now = host.clock.mono();
+    if (now - second >= 1000) {
+      second = now;
+      logged = 0;
+    }
+    if (logged++ < LOGS_A_SECOND) {
+      const fields = { reason, status, refused: count, unlogged: silent };
+      silent = 0;
+      const level = reason === "not_serving" ? "info" : "warn";
+      host.log({ level, event: "frame.refused", message: `Refused a frame: ${reason}`, fields });
+    } else {
+      silent++;
+    }
+    return status;
+  }
+
   return {
     get count() {
       return count;
     },
-    refuse: (reason) => {
-      count++;
-      const host = runtime();
-      if (host !== undefined) {
-        const now = host.clock.mono();
-        if (now - second >= 1000) {
-          second = now;
-          logged = 0;
-        }
-        if (logged++ < LOGS_A_SECOND) {
-          const fields = { reason, status: STATUS[reason], refused: count, unlogged: silent };
-          silent = 0;
-          const level = reason === "not_serving" ? "info" : "warn";
-          host.log({ level, event: "frame.refused", message: `Refused a frame: ${reason}`, fields });
-        } else {
-          silent++;
-        }
-      }
-      return problem(STATUS[reason]);
+    refuse: (reason) => problem(note(reason)),
+    refuseSealed: async (reason, seal) => {
+      const status = note(reason);
+      return problem(status, await seal?.whole(status, undefined));
     },
   };
 }

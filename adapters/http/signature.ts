@@ -1,4 +1,6 @@
 import type { Signer } from "../../src/ports/runtime.ts";
+import type { Frame } from "../../src/ports/transport.ts";
+import type { Seal } from "./seal.ts";
 
 /** What a frame says of itself in its `catga-auth` header. */
 export interface Claim {
@@ -23,11 +25,20 @@ export interface Keyring {
   sign(said: string, body: string | Uint8Array): string | Promise<string>;
   /** Whether the claim was made by someone who holds one of the keys. */
   verify(claim: Claim, body: Uint8Array): boolean | Promise<boolean>;
+  /**
+   * What signs the answer to a request; `undefined` where nothing is signed.
+   *
+   * @param key the name of the key that signed the request; it was verified, or signed here
+   * @param mac the request's signature
+   */
+  seal(key: string, mac: string): Seal | undefined;
 }
 
 const VERSION = "1";
 const NONE = "none";
 const LONGEST = 1024;
+/** Characters of a text that is signed as it is; of a longer one its hash is. */
+const SHORT = 2048;
 const NONCE = /^([0-9a-z]{1,32})\.(0|[1-9]\d{0,14})$/;
 const TIME = /^\d{1,15}$/;
 
@@ -64,6 +75,7 @@ export function createKeyring(crypto: Signer, secrets: readonly string[], path: 
       current: NONE,
       sign: () => NONE,
       verify: (claim) => claim.key === NONE && claim.mac === NONE,
+      seal: () => undefined,
     };
   }
   const before = `POST\n${path}\n`;
@@ -102,6 +114,25 @@ export function createKeyring(crypto: Signer, secrets: readonly string[], path: 
       const name = current ??= nameKeys();
       return typeof name === "string" ? check(claim, body) : name.then(() => check(claim, body));
     },
+    seal: (key, mac) => sealOf(crypto, known!.get(key)!, mac),
+  };
+}
+
+function sealOf(crypto: Signer, secret: string, request: string): Seal {
+  const sign = (what: string, frame: Frame | undefined): string | Promise<string> => {
+    const before = `ANSWER\n${request}\n${what}\n`;
+    if (frame === undefined) return crypto.hmac(secret, before);
+    const text = typeof frame === "string";
+    if (text && frame.length <= SHORT) return crypto.hmac(secret, `${before}short ${frame}`);
+    const kind = text ? "text" : "bytes";
+    const hash = crypto.hash(frame);
+    return typeof hash === "string"
+      ? crypto.hmac(secret, `${before}${kind} ${hash}`)
+      : hash.then((hash) => crypto.hmac(secret, `${before}${kind} ${hash}`));
+  };
+  return {
+    whole: (status, frame) => sign(`whole ${status}`, frame),
+    part: (at, frame) => sign(frame === undefined ? `end ${at}` : `part ${at}`, frame),
   };
 }
 

@@ -27,7 +27,8 @@ export interface DnsOptions {
 
 /**
  * Finds the nodes behind a name by asking name servers for it again and again: A and AAAA records with a port, SRV
- * records without.
+ * records without. How long name servers let a record be kept is not asked for: `refresh` says how old it may get, and
+ * their caches add theirs. A look that fails, that takes too long or finds no records leaves what was found last.
  *
  * Throws a `RangeError` for a name, a port or a time that can't be one. On a runtime without `node:dns` each look fails
  * with `VALIDATION` unless `resolve` is given.
@@ -64,6 +65,8 @@ export function dns(options: DnsOptions): Discovery {
           `resolving ${name}`,
           (signal) => port === undefined ? resolve(name, "SRV", signal) : addresses(resolve, name, signal),
         );
+        // Nobody can tell a name whose nodes are all gone from a name server that knows nothing yet.
+        if (records.length === 0) throw trouble("UNAVAILABLE", `Cannot resolve ${name}: it has no records`);
         found.set(endpointsOf(records, scheme, port));
         return refresh * (0.9 + random.u32() / 2 ** 32 / 5);
       };

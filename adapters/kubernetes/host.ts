@@ -5,13 +5,13 @@ interface ProcessLike {
 }
 
 /**
- * A module of Node's, which Bun and Deno have as well. Throws a `CatgaError` with `VALIDATION` where there is none.
+ * A module of Node's, which Bun and Deno have as well: files, DNS and TLS have no place in `Runtime`. Throws a
+ * `CatgaError` with `VALIDATION` where there is none.
  *
  * @param instead what to give in its place, for the message
  */
 export function builtin<Module>(name: string, instead: string): Module {
   const { process } = globalThis as { readonly process?: ProcessLike };
-  // deno-lint-ignore runtime-port/no-ambient -- files, DNS and TLS options have no place in Runtime; no effect at import
   const module = process?.getBuiltinModule?.(name);
   if (module === undefined) {
     throw trouble(

@@ -38,7 +38,8 @@ const POD_API = "https://kubernetes.default.svc";
 
 /**
  * Finds the ready pods behind a service by the EndpointSlices that Kubernetes keeps of it: lists them, then watches
- * them. The pod's service account needs the verbs `list` and `watch` on `endpointslices` of `discovery.k8s.io`.
+ * them. A pod with an address of each family is found under both, as nobody but its node knows on which it listens. The
+ * pod's service account needs the verbs `list` and `watch` on `endpointslices` of `discovery.k8s.io`.
  *
  * Throws a `RangeError` for a name, a port or a limit that can't be one, a `CatgaError` with `VALIDATION` for an API
  * server that is no plain http(s) URL and for a token that would travel unencrypted.

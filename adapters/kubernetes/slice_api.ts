@@ -1,4 +1,5 @@
 import type { FetchInit, FetchReply, Runtime } from "../../src/ports/runtime.ts";
+import { endBody } from "../../src/internal/end_body.ts";
 import { readBody } from "../../src/internal/read_body.ts";
 import { readLines } from "./read_lines.ts";
 import { isObject, versionOf } from "./slices.ts";
@@ -107,14 +108,14 @@ export class SliceApi {
       // The file may have been replaced after it was read.
       const newer = await this.#token();
       if (newer !== token) {
-        drop(reply);
+        endBody(reply.body);
         token = newer;
         reply = await this.#send(url, token, signal);
       }
     }
     const { status } = reply;
     if (status === 200) return reply;
-    drop(reply);
+    endBody(reply.body);
     if (status === 410) return GONE;
     throw trouble(
       status === 401 || status === 403 || status === 404 ? "VALIDATION" : "UNAVAILABLE",
@@ -174,9 +175,4 @@ async function read(given: Given): Promise<string> {
 /** How long a server asks to wait, in ms, a minute at most. It says so in seconds. */
 function retryAfter(header: string | null): number {
   return header !== null && /^\d{1,9}$/.test(header) ? Math.min(Number(header) * 1000, 60_000) : 0;
-}
-
-function drop({ body }: FetchReply): void {
-  const gone = body?.[Symbol.asyncIterator]().return?.();
-  if (gone !== undefined) void gone.then(undefined, () => {});
 }

@@ -106,7 +106,9 @@ function hostOf(place: unknown, type: "IPv4" | "IPv6"): string[] {
 
 function portOf(ports: unknown, slice: string, { port }: Reading): number | undefined {
   if (typeof port === "number") return port;
-  const all = (Array.isArray(ports) ? ports : []).filter((each) => isObject(each) && isPort(each["port"]));
+  const all = (Array.isArray(ports) ? ports : []).filter((each) =>
+    isObject(each) && isPort(each["port"]) && (each["protocol"] ?? "TCP") === "TCP"
+  );
   const fitting = port === undefined ? all : all.filter((each) => each["name"] === port);
   if (fitting.length > 1) {
     const names = all.map((each) => `"${String(each["name"]).slice(0, 63)}"`).slice(0, 8).join(", ");

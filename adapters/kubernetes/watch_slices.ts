@@ -1,4 +1,5 @@
 import type { Runtime } from "../../src/ports/runtime.ts";
+import { CatgaError } from "../../src/result.ts";
 import { bounded } from "./bounded.ts";
 import type { Found } from "./found.ts";
 import type { Look } from "./keep_looking.ts";
@@ -12,6 +13,10 @@ const WATCH_SECONDS = 290;
 const GRACE = 30_000;
 /** A watch that ends sooner and brings nothing has failed; after one that brought something there is a rest. In ms. */
 const SHORT = 1000;
+/** One that has stood so long, in ms, did its work, also if its connection drops then. */
+const STOOD = 10_000;
+/** After so many refused watches in a row a list is asked for: a server may have been set back to before the version. */
+const REFUSALS = 3;
 /** Pages of 25 slices. */
 const PAGES = 1000;
 
@@ -21,6 +26,9 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
   let version: string | undefined;
   /** Whether the last watch lost its place before it brought anything. */
   let lost = false;
+  /** Whether the last watch brought anything. */
+  let brought = false;
+  let refusals = 0;
 
   async function list(found: Found, signal: AbortSignal): Promise<void> {
     const listed = new Slices(reading);
@@ -34,6 +42,7 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
       if (next !== undefined) continue;
       slices = listed;
       version = page.version;
+      refusals = 0;
       found.set(slices.endpoints());
       return;
     }
@@ -60,11 +69,11 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
     const changes = await api.watch(from, WATCH_SECONDS, signal);
     if (changes === GONE) throw GONE;
     const began = clock.mono();
-    let brought = false;
     for await (const change of changes) {
       if (signal.aborted) return;
       take(change, found);
       brought = true;
+      refusals = 0;
     }
     if (!brought && clock.mono() - began < SHORT) {
       throw trouble("UNAVAILABLE", "Cannot watch EndpointSlices: the watch ended as soon as it began");
@@ -74,7 +83,11 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
 
   /** A server that ends each watch after a moment is not asked without end, nor by all nodes at once. */
   function restAfter(began: number): number {
-    return clock.mono() - began < SHORT ? SHORT * (0.1 + 0.9 * random.u32() / 2 ** 32) : 0;
+    return clock.mono() - began < SHORT ? rest() : 0;
+  }
+
+  function rest(): number {
+    return SHORT * (0.1 + 0.9 * random.u32() / 2 ** 32);
   }
 
   return async (found, signal) => {
@@ -84,6 +97,7 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
     const from = version;
     if (from === undefined) return 0;
     const began = clock.mono();
+    brought = false;
     try {
       const longest = WATCH_SECONDS * 1000 + GRACE;
       await bounded(
@@ -106,11 +120,21 @@ export function watchSlices(api: SliceApi, { clock, random }: Runtime, reading: 
           "Cannot watch EndpointSlices: the API server forgets what it has listed",
         );
       }
+      if (!CatgaError.is(error) && (brought || clock.mono() - began >= STOOD)) return rest();
       // What a watch brought after an unreadable line is not known.
-      if (isUnreadable(error)) version = undefined;
+      if (isUnreadable(error) || isRefused(error) && ++refusals >= REFUSALS) version = undefined;
       throw error;
     }
   };
+}
+
+/** Whether the server refused or ended the watch for another reason than that it is busy. */
+function isRefused(error: unknown): boolean {
+  const { code, data } = error as {
+    readonly code?: unknown;
+    readonly data?: { readonly retryAfter?: unknown };
+  };
+  return code === "UNAVAILABLE" && !(Number(data?.retryAfter) > 0);
 }
 
 function isUnreadable(error: unknown): boolean {

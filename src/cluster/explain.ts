@@ -50,8 +50,9 @@ export function explain({ type, body }: Message, situation: Situation): Explanat
   };
 }
 
-function whyNot({ record, reachable, suspected }: Known): string {
+function whyNot({ record, reachable, suspected, settling }: Known): string {
   if (record.status !== "ready") return `it is ${record.status}`;
+  if (settling) return "it restarted too often and has to stand for three heartbeats first";
   if (!reachable) return "this node cannot reach it";
   return suspected === undefined ? "it is protected" : "nobody could reach it lately";
 }

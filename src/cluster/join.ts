@@ -54,6 +54,8 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     kind: options.kind ?? "process",
     incarnation: born,
     standing: born,
+    // Where there is a store, it has to hold a lease there first.
+    fit: parts.store === undefined,
     revision: 0,
     seq: 0,
     status: "joining",

@@ -30,6 +30,6 @@ export function settles(known: Known): boolean {
 
 /** The same for whoever asks this node. */
 export function memberOf({ local, record, seen, reachable, suspected }: Known): Member {
-  const { revision: _revision, seq: _seq, standing: _standing, ...facts } = record;
+  const { revision: _revision, seq: _seq, standing: _standing, fit: _fit, ...facts } = record;
   return { ...facts, local, reachable, suspected: suspected !== undefined, lastSeen: seen };
 }

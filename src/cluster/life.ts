@@ -77,7 +77,7 @@ export class Life {
     this.sender = new Sender(engine, this.link, {
       ...parts,
       store,
-      changed,
+      changed: () => this.#heart.learnt(),
       leading: () => this.leadership.leader,
     });
     this.#heart = new Heart(this.link, {
@@ -144,11 +144,7 @@ export class Life {
     this.sender.handling.shards.look();
     this.#shown = this.membership.version;
     const events = this.membership.events();
-    for (const event of events) {
-      if (event.type === "left" || event.type === "faulted") {
-        this.sender.forget(event.member, event.type === "faulted");
-      }
-    }
+    for (const { member, faulted } of this.membership.told.departures()) this.sender.forget(member, faulted);
     this.sender.handling.caching.look();
     this.watchers.publish(this.view(events));
   }

@@ -12,6 +12,8 @@ export interface NodeRecord extends Vitals {
   readonly weight: number;
   /** Since when it stands for leader, by its own wall clock in ms; the one that stood first leads. */
   readonly standing: number;
+  /** Whether it can own shards just now. */
+  readonly fit: boolean;
 }
 
 /** The part of a record that each heartbeat carries. */
@@ -41,8 +43,9 @@ export function encodeVitals(vitals: Vitals): readonly unknown[] {
 
 /** A node's record as an item of a heartbeat. */
 export function encodeRecord(record: NodeRecord): readonly unknown[] {
-  const { endpoint, kind, status, contracts, tags, zone = "", version = "", weight, standing } = record;
-  return [encodeVitals(record), endpoint, kind, status, contracts, tags, zone, version, weight, standing];
+  const { endpoint, kind, status, contracts, tags, zone = "", version = "", weight, standing, fit } = record;
+  const facts = [endpoint, kind, status, contracts, tags, zone, version, weight, standing, fit ? 1 : 0];
+  return [encodeVitals(record), ...facts];
 }
 
 /** An item of a heartbeat as a node's vitals; `undefined` if it is none. */
@@ -65,7 +68,7 @@ export function decodeVitals(item: unknown): Vitals | undefined {
 /** An item of a heartbeat as a node's record; `undefined` if it is none, or larger than a node may be. */
 export function decodeRecord(item: unknown): NodeRecord | undefined {
   if (!Array.isArray(item)) return undefined;
-  const [first, endpoint, kind, status, contracts, tags, zone, version, weight, standing] =
+  const [first, endpoint, kind, status, contracts, tags, zone, version, weight, standing, fit] =
     item as readonly unknown[];
   const vitals = decodeVitals(first);
   if (vitals === undefined || typeof endpoint !== "string" || endpoint.length > 512) return undefined;
@@ -87,6 +90,7 @@ export function decodeRecord(item: unknown): NodeRecord | undefined {
     version: version === "" ? undefined : version,
     weight: positive(weight) ?? 1,
     standing: positive(standing) ?? 0,
+    fit: fit === 1,
   };
 }
 

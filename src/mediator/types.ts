@@ -73,7 +73,7 @@ export interface Context extends Dispatcher {
   readonly signal: AbortSignal;
   /** When the caller stops waiting, by the runtime's `clock.mono()`, in ms; `Infinity` when it does not. */
   readonly deadline: number;
-  /** The shard it belongs to, which this node owns; `undefined` where its contract has none. */
+  /** The shard it belongs to, which this node owns; `undefined` without a cluster, or where its contract has none. */
   readonly shard: OwnedShard | undefined;
   /** What its sender said beside the body. */
   readonly headers: Readonly<Record<string, string>>;

@@ -12,6 +12,7 @@
  */
 export * from "./backend.ts";
 export * from "./codec.ts";
+export * from "./discovery.ts";
 export * from "./runtime.ts";
 export * from "./store.ts";
 export * from "./store_faults.ts";

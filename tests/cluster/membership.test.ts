@@ -29,6 +29,7 @@ function record(id: string, change: Partial<NodeRecord> = {}): NodeRecord {
     version: undefined,
     weight: 1,
     standing: 1,
+    fit: true,
     ...change,
   };
 }

@@ -153,7 +153,11 @@ describe.each(CRYPTO)("signed frames, %s", (_name, asynchronous) => {
       expect(await framesOf(transport, B, "{}")).toEqual(["done"]);
     }
     const { transport, seen } = await pair(asynchronous, SECRET, OTHER_SECRET);
-    expect((await errorOf(transport.exchange(B, "{}", () => {}))).code).toBe("UNAVAILABLE");
+    const error = await errorOf(transport.exchange(B, "{}", () => {}));
+    expect(error.code).toBe("TRANSPORT");
+    expect(error.message).toMatch(
+      /answered 401, without a signature that fits. Give both nodes the same secret/,
+    );
     expect(seen).toEqual([]);
   });
 
@@ -161,7 +165,7 @@ describe.each(CRYPTO)("signed frames, %s", (_name, asynchronous) => {
     const { transport } = await pair(asynchronous);
     expect(await framesOf(transport, { id: "*", endpoint: B.endpoint }, "{}")).toEqual(["done"]);
     const wrong = await errorOf(transport.exchange({ id: "c", endpoint: B.endpoint }, "{}", () => {}));
-    expect(wrong.code).toBe("UNAVAILABLE");
+    expect(wrong.code).toBe("TRANSPORT");
   });
 });
 

@@ -55,6 +55,24 @@ describe("with a resolver", () => {
     expect((await first({ name: "x", resolve })).log).toHaveLength(1);
   });
 
+  test("no records are a failed look as well: what was found last stays", async () => {
+    for (const port of [5001, undefined]) {
+      let records = [{ host: "10.0.0.1", port: 5001 }];
+      const { runtime, logs } = hasty();
+      const resolve: Resolve = (_name, type) => Promise.resolve(type === "AAAA" ? [] : records);
+      const name = { name: "orders.shop", ...(port === undefined ? {} : { port }) };
+      const open = dns({ ...name, refresh: 100, resolve }).open(runtime);
+      await sees(open, "http://10.0.0.1:5001");
+      records = [];
+      await until(() => open.failures > 1);
+      expect(open.endpoints()).toEqual(["http://10.0.0.1:5001"]);
+      expect(logs.map(({ message }) => message).join()).toMatch(
+        /Cannot resolve orders.shop: it has no records/,
+      );
+      await open[Symbol.asyncDispose]();
+    }
+  });
+
   test("SRV records without a port; what is no host or port is passed over", async () => {
     const records = [
       { host: "a.orders.shop.", port: 5001 },

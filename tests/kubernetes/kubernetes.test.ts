@@ -151,6 +151,9 @@ describe("which endpoints", () => {
     expect((await seen({ endpoints, ports: [] })).endpoints).toEqual([]);
     expect((await seen({ endpoints, ports: [{ port: 0 }, { port: 70000 }, {}] })).endpoints).toEqual([]);
     expect((await seen({ endpoints }, { scheme: "https" })).endpoints).toEqual(["https://10.0.0.1:5001"]);
+    const udp = [{ name: "http", port: 5001 }, { name: "gossip", port: 7000, protocol: "UDP" }];
+    expect((await seen({ endpoints, ports: udp })).endpoints).toEqual([at(1)]);
+    expect((await seen({ endpoints, ports: udp }, { port: "gossip" })).endpoints).toEqual([]);
     const { endpoints: none, log } = await seen({ endpoints, ports: two });
     expect(none).toEqual([]);
     expect(log[0]!.message).toMatch(/"http", "catga".*Name one/);

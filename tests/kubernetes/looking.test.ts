@@ -140,6 +140,23 @@ describe("an answer that is refused", () => {
   });
 });
 
+test("an answer of Node's that is refused is destroyed: leaving what was never begun ends nothing there", async () => {
+  let destroyed = 0;
+  const body = {
+    [Symbol.asyncIterator]: async function* () {
+      yield await Promise.reject(new Error("it was read"));
+    },
+    on: () => {},
+    destroy: () => void destroyed++,
+  };
+  const refused: FetchReply = { status: 403, headers: { get: () => null }, body, text: never };
+  await looking(() => Promise.resolve(refused), async (simulation, open) => {
+    await simulation.run(10);
+    expect(destroyed).toBe(1);
+    await end(simulation, open);
+  });
+});
+
 describe("a watch", () => {
   test("of more slices than there is room for ends with a new list, which may have room for all", async () => {
     const many = (count: number) => ({
@@ -200,6 +217,89 @@ describe("a watch", () => {
       await end(simulation, open);
     });
   });
+});
+
+describe("a watch that breaks off", () => {
+  const change = new TextEncoder().encode(JSON.stringify({ type: "ADDED", object: items[0] }) + "\n");
+
+  test.each([
+    ["after it stood for a minute", 60_000, false, 700, 62_000],
+    ["after it brought something", 10, true, 100, 1010],
+  ])("%s is made anew within a second, each time", async (_what, stands, brings, most, longest) => {
+    const asked: number[] = [];
+    let sleep: (ms: number) => Promise<void> = never;
+    let time = () => 0;
+    const answer: Answer = (url) => {
+      if (!isWatch(url)) return Promise.resolve(list());
+      asked.push(time());
+      const body = (async function* () {
+        if (brings) yield change;
+        await sleep(stands);
+        throw Object.assign(new Error("reset"), { code: "ECONNRESET" });
+      })();
+      return Promise.resolve({ status: 200, headers: { get: () => null }, body, text: never });
+    };
+    await looking(answer, async (simulation, open, logs) => {
+      const { clock } = simulation.runtime("server");
+      sleep = (ms) => new Promise((resolve) => void clock.timer(ms, resolve));
+      time = () => simulation.time;
+      await simulation.run(brings ? 30_000 : 1_200_000);
+      const waits = asked.slice(1).map((at, n) => at - asked[n]!);
+      expect(waits.length).toBeGreaterThan(15);
+      expect(Math.max(...waits)).toBeLessThanOrEqual(longest);
+      expect(waits.length).toBeLessThan(most);
+      expect(open.failures).toBe(0);
+      expect(logs).toEqual([]);
+    });
+  });
+
+  test("as soon as it begins and brings nothing is a failure", async () => {
+    let watches = 0;
+    const answer: Answer = (url) => {
+      if (!isWatch(url)) return Promise.resolve(list());
+      watches++;
+      return Promise.reject(Object.assign(new Error("reset"), { code: "ECONNRESET" }));
+    };
+    await looking(answer, async (simulation, open) => {
+      await simulation.run(60_000);
+      expect(open.failures).toBe(watches);
+      expect(watches).toBeLessThan(30);
+      await end(simulation, open);
+    });
+  });
+});
+
+describe("a watch that is refused", () => {
+  test.each([[500, undefined, true], [504, undefined, true], [429, "1", false]])(
+    "with %d again and again: the list is asked for anew, unless the server is only busy",
+    async (code, wait, again) => {
+      const lists: number[] = [];
+      const watches: number[] = [];
+      let time = () => 0;
+      const headers: Record<string, string> = wait === undefined ? {} : { "retry-after": wait };
+      const answer: Answer = (url) => {
+        if (!isWatch(url)) {
+          lists.push(time());
+          return Promise.resolve(list());
+        }
+        watches.push(time());
+        return Promise.resolve(new Response("{}", { status: code, headers }) as never);
+      };
+      await looking(answer, async (simulation, open) => {
+        time = () => simulation.time;
+        await simulation.run(120_000);
+        expect(watches.length).toBeGreaterThan(6);
+        if (!again) expect(lists).toHaveLength(1);
+        else {
+          expect(lists.length).toBeGreaterThan(1);
+          expect(watches.filter((at) => at < lists[1]!)).toHaveLength(3);
+          expect(lists.length).toBeLessThanOrEqual(1 + watches.length / 3);
+        }
+        expect(open.endpoints()).toEqual(["http://10.0.0.1:5001"]);
+        await end(simulation, open);
+      });
+    },
+  );
 });
 
 describe("a watch that brings something and ends at once", () => {

@@ -15,7 +15,9 @@ export interface Pod {
 export interface SliceSpec {
   readonly addressType?: string;
   readonly endpoints?: readonly Pod[] | null;
-  readonly ports?: readonly { readonly name?: string; readonly port?: number }[] | null;
+  readonly ports?:
+    | readonly { readonly name?: string; readonly port?: number; readonly protocol?: string }[]
+    | null;
 }
 
 /** What the API server says of a slice. */

@@ -10,6 +10,7 @@ import {
   type ShardOptions,
 } from "@catga/catga/cluster";
 import { simulate, type SimulatedStore, simulatedStore, type Simulation } from "@catga/catga/testing";
+import { rendezvous } from "../../src/cluster/rendezvous.ts";
 import { drain } from "./drain.ts";
 
 const COUNT = 64;
@@ -54,10 +55,16 @@ class Fleet {
     return this.nodes.get(name)!.inspect().shards.map(({ owner }) => owner);
   }
 
+  /** Whether all shards are where they should be, and all nodes know. */
   settled(): boolean {
-    const nodes = [...this.nodes.keys()];
-    return nodes.reduce((sum, name) => sum + this.held(name).length, 0) === COUNT &&
-      nodes.every((name) => this.held(name).length > COUNT / nodes.length / 3);
+    const names = [...this.nodes.keys()];
+    const { owner } = rendezvous(names.map((id) => ({ id })));
+    return names.every((name) =>
+      this.nodes.get(name)!.inspect().shards.every(({ index, owner: found, here }) => {
+        const wanted = owner(`put/${index}`);
+        return found === wanted && (here === "owned") === (wanted === name);
+      })
+    );
   }
 
   until(condition: () => boolean, ms = 20_000): Promise<boolean> {
@@ -149,10 +156,11 @@ describe("shards", () => {
       // What was at work is told to stop, and nothing new begins there.
       expect(fleet.aborted).toEqual([expect.stringContaining("no longer this node's")]);
       const other = fleet.send("a", key);
-      await simulation.run(1500);
-      expect(other.result).toBe(undefined);
+      expect(await fleet.until(() => other.result !== undefined, 2000)).toBe(true);
+      expect(other.result?.ok).toBe(true);
+      expect(await fleet.until(() => fleet.held("a").length + fleet.held("c").length === COUNT)).toBe(true);
       fleet.store.mend("b");
-      expect(await fleet.until(() => fleet.settled() && other.result?.ok === true)).toBe(true);
+      expect(await fleet.until(() => fleet.settled())).toBe(true);
       expect(await fleet.until(() => slow.result !== undefined, 30_000)).toBe(true);
     });
   });
@@ -212,7 +220,7 @@ describe("shards", () => {
       expect(fleet.held("a").length).toBe(COUNT);
       let most = 0;
       let at = COUNT;
-      while (!fleet.settled() || fleet.held("b").length < 20) {
+      while (!fleet.settled()) {
         await simulation.run(200);
         const left = fleet.held("a").length;
         most = Math.max(most, at - left);

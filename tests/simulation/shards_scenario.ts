@@ -259,7 +259,6 @@ class Depot {
     return [...this.#nodes].map(([name, node]) => {
       const { shards, leader } = node.inspect();
       const owners = shards.map(({ owner, here }) => `${owner}${here === undefined ? "" : `(${here})`}`);
-      if ((globalThis as any).show) {
         console.log(
           name,
           node.members().map((m) =>

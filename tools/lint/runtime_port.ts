@@ -6,7 +6,7 @@
 
 const root = decodeURIComponent(new URL("../../", import.meta.url).pathname);
 const guarded = /^(src|adapters)\/|^mod\.ts$/;
-const doors = /^src\/ports\/system_runtime\.ts$|^adapters\/(serve|node)\//;
+const doors = /^src\/ports\/system_runtime\.ts$|^adapters\/(serve|node)\/|^adapters\/kubernetes\/host\.ts$/;
 
 const members: Readonly<Record<string, readonly string[] | "*">> = {
   Date: ["now"],

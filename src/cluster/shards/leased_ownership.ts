@@ -112,7 +112,7 @@ export class LeasedOwnership implements Ownership {
       gained: (lease) => {
         const claims = new ShardClaims(store, runtime.clock, ttl / 3, { owner: id, session: lease.key });
         this.#holding = { lease, claims };
-        this.#kick();
+        this.#host.fit(true);
       },
       lost: () => this.#lose(),
       failed: (cause) => {
@@ -125,6 +125,7 @@ export class LeasedOwnership implements Ownership {
   /** The lease is over, and with it everything that was held by it. */
   #lose(): void {
     this.#holding = undefined;
+    this.#host.fit(false);
     for (const group of this.#host.groups.values()) {
       for (const shard of group.held.values()) shard.cancel(movedFault(shard));
       group.held.clear();

@@ -16,6 +16,8 @@ export interface OwnershipHost {
   readonly moves: number;
   /** All groups that the node serves or sends to. */
   readonly groups: ReadonlyMap<string, ShardGroup>;
+  /** Tells all nodes whether this one can own shards. */
+  fit(fit: boolean): void;
   /** A shard has an owner, or has none. */
   own(group: ShardGroup, index: number, owner: ShardOwner | undefined): void;
 }

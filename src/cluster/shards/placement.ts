@@ -16,14 +16,14 @@ export interface Placement {
 export const NOWHERE: Placement = { signature: "", nodes: 0, owners: [] };
 
 /**
- * Places shards by weighted rendezvous hashing among the processes that are ready and serve the group: a node more or
- * less moves only what that node gets or had.
+ * Places shards by weighted rendezvous hashing among the processes that are ready, can own shards and serve the group:
+ * a node more or less moves only what that node gets or had.
  *
  * @param before answered again where nothing is different
  */
 export function placementOf(group: ShardGroup, everyone: readonly Known[], before: Placement): Placement {
-  const nodes = everyone.map(({ record }) => record).filter(({ status, kind, contracts }) =>
-    status === "ready" && kind === "process" && contracts.some((type) => group.types.has(type))
+  const nodes = everyone.map(({ record }) => record).filter(({ status, kind, fit, contracts }) =>
+    status === "ready" && kind === "process" && fit && contracts.some((type) => group.types.has(type))
   );
   const signature = nodes.map(({ id, weight }) => `${id}*${weight}`).join(" ");
   if (signature === before.signature && before.owners.length === group.count) return before;

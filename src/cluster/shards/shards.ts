@@ -51,6 +51,10 @@ export class Shards {
       moves,
       drain,
       groups: this.#groups,
+      fit: (fit: boolean) => {
+        membership.say({ fit });
+        host.changed();
+      },
       own: this.#own.bind(this),
     };
     for (const contract of host.contracts) {
@@ -103,7 +107,9 @@ export class Shards {
       return `"${type}" cannot be given to a shard, its key failed: ${faultOf(thrown).message}`;
     }
     const shard = group.held.get(index);
-    if (shard === undefined || shard.leaving || !this.#ownership.holds()) {
+    // What is at work because of a shard may finish with further messages to it.
+    const inner = shard !== undefined && origin.parent?.shard === shard;
+    if (shard === undefined || (shard.leaving && !inner) || !this.#ownership.holds()) {
       return `"${type}" belongs to shard ${index} of "${group.name}", which is not this node's just now`;
     }
     shard.enter(origin);

@@ -67,6 +67,8 @@ export class KeptLease {
         failures = 0;
         this.#pause = 0;
         this.#lease = lease;
+        // It may have been closed while the answer was on its way.
+        if (signal.aborted) return await lease.release();
         this.#host.gained(lease);
         await aborted(lease.signal);
         this.#host.lost();

@@ -18,3 +18,4 @@ export * from "./store.ts";
 export * from "./store_faults.ts";
 export * from "./system_runtime.ts";
 export * from "./transport.ts";
+export * from "./with_store.ts";

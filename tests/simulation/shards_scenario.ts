@@ -259,14 +259,6 @@ class Depot {
     return [...this.#nodes].map(([name, node]) => {
       const { shards, leader } = node.inspect();
       const owners = shards.map(({ owner, here }) => `${owner}${here === undefined ? "" : `(${here})`}`);
-        console.log(
-          name,
-          node.members().map((m) =>
-            `${m.id} ${m.status} ${m.incarnation} ${m.suspected} ${m.reachable} ${(m as any).damped}`
-          ).join("; "),
-          node.inspect().view.digest,
-        );
-      }
       return `${name} ${node.status} (${
         this.#open.get(node) ?? 0
       } calls): leader ${leader?.id} ${leader?.term}, ${owners.join(" ")}`;

@@ -1,5 +1,6 @@
-// What is measured, what it is held against, and what issue 2 wanted. `want` is the highest ratio of times or bytes,
+// What is measured, what it is held against, and what the issues wanted. `want` is the highest ratio of times or bytes,
 // or the lowest of calls per second: one number for all runtimes or one each. Ahead of every `peer` is wanted as such.
+import { clusterRows } from "./plan_cluster.mjs";
 
 const LOCAL_PEERS = ["@nestjs/cqrs", "moleculer", "Effect", "oRPC", "mediatr-ts"];
 
@@ -206,6 +207,7 @@ export const rows = {
       "Plain Hono: one JSON request per call with the runtime's `fetch`; on Node the faster of `fetch` and an undici Pool.",
     ],
   },
+  ...clusterRows,
   startup: {
     title: "Start and idle memory",
     kind: "startup",

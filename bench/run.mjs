@@ -11,6 +11,7 @@ import { bench, freePorts, run, start, stop } from "./lib/processes.mjs";
 import { report } from "./lib/report.mjs";
 import { prepare } from "./lib/setup.mjs";
 import { rows } from "./plan.mjs";
+import { sampleScaling } from "./rows/scaling.mjs";
 import { sizes } from "./rows/size.mjs";
 import { sampleStartup } from "./rows/startup.mjs";
 
@@ -29,17 +30,19 @@ mkdirSync(out, { recursive: true });
 
 const effort = flags.quick
   ? {
-    rounds: { local: 1, heap: 1, remote: 1, startup: 2 },
+    rounds: { local: 1, heap: 1, remote: 1, startup: 2, figures: 1 },
     local: { warmup: 100, sample: 10, samples: 3 },
     heap: 40_000,
     remote: { warmup: 200, ms: 400 },
+    figures: { warmup: 200, ms: 500, nodeSeconds: 1000 },
     idle: 300,
   }
   : {
-    rounds: { local: 3, heap: 1, remote: 5, startup: 10 },
+    rounds: { local: 3, heap: 1, remote: 5, startup: 10, figures: 5 },
     local: { warmup: 300, sample: 40, samples: 5 },
     heap: 1_000_000,
     remote: { warmup: 500, ms: 1000 },
+    figures: { warmup: 500, ms: 2000, nodeSeconds: 4000 },
     idle: 1500,
   };
 
@@ -52,6 +55,10 @@ const measures = {
       nodeFlags: ["--expose-gc", "--min-semi-space-size=256", "--max-semi-space-size=256"],
     }),
   remote: measureRemote,
+  figures: (runtime, row, candidate) =>
+    row === "scaling"
+      ? sampleScaling(runtime, candidate, effort.figures)
+      : run(runtime, [rows[row].script, candidate, JSON.stringify(effort.figures)]),
   startup: async (runtime, _row, candidate) => {
     const { ms, mb } = await sampleStartup(runtime, candidate, await freePorts(), effort.idle);
     return { ms: [ms], mb: [mb] };
@@ -77,7 +84,7 @@ async function measureRow(name, runtime) {
   const row = rows[name];
   if (row.only !== undefined && !row.only.includes(runtime.name)) return;
   const candidates = row.candidates.filter((each) => row.onlyOn?.[each]?.includes(runtime.name) ?? true);
-  const rounds = effort.rounds[row.kind];
+  const rounds = Math.min(row.rounds ?? Infinity, effort.rounds[row.kind]);
   const figures = {};
   const errors = {};
   for (let round = 1; round <= rounds; round++) {

@@ -6,7 +6,7 @@ export const AUTH = "catga-auth";
 
 /** Characters of a signature, and of what stands before a sealed frame. */
 const MAC = 43;
-export const SEAL_SIZE = MAC + 1;
+export const SEAL_SIZE: number = MAC + 1;
 
 /** What stands first in a sealed frame, and in what ends a sealed stream. */
 const [NEXT, LAST] = ["+", "."];

@@ -4,8 +4,8 @@
  * `remote.ts load NAME PORT SERVER_PID {"inFlight":[1,64],"warmup":500,"ms":1500}` drives it in a closed loop and
  * prints JSON: one entry per level, with calls per second, latency in ms and CPU µs per call at both ends.
  */
-import { readFileSync } from "node:fs";
 import process from "node:process";
+import { cpuOf as cpu } from "./cpu.ts";
 import { type AskFor, nextOrder } from "./order.ts";
 import { remotes } from "../rows/remote.ts";
 
@@ -80,14 +80,4 @@ async function drive(ask: AskFor, inFlight: number, ms: number): Promise<number[
   };
   await Promise.all(Array.from({ length: inFlight }, caller));
   return latencies;
-}
-
-/** CPU time a process has used, in µs; NaN where /proc isn't. */
-function cpu(pid: string): number {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 10_000;
-  } catch {
-    return NaN;
-  }
 }

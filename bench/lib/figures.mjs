@@ -22,7 +22,11 @@ export function compared(row, comparison, data, runtime) {
   const of = (name, pick) => figureOf(row, data, name, figure, pick, rate);
   const single = row.kind === "heap" || figure === "mb" || comparison.cpu;
   const extreme = rate ? (values) => Math.max(...values) : best;
-  const picks = single ? [median] : row.kind === "remote" ? [median, extreme] : [best, median];
+  const picks = single
+    ? [median]
+    : ["remote", "figures"].includes(row.kind)
+    ? [median, extreme]
+    : [best, median];
   const pairs = picks.map((pick) => [of(ours, pick), of(other ?? ours, pick)]);
   if (pairs.some((pair) => pair.includes(undefined))) return undefined;
   const [[mine, theirs]] = pairs;
@@ -38,13 +42,14 @@ export function compared(row, comparison, data, runtime) {
 }
 
 /** Whether more is better. */
-export function isRate(row, { latency, cpu }) {
+export function isRate(row, { latency, cpu, of }) {
+  if (row.kind === "figures") return row.rates?.includes(of) ?? false;
   return row.kind === "remote" && !latency && !cpu;
 }
 
 function figureName(row, { level, latency, cpu, of }) {
   if (row.kind === "remote") return `${latency ? "p50" : cpu ? "cpu" : "perSecond"}@${level}`;
-  return { local: "ns", heap: "bytes", startup: of }[row.kind];
+  return { local: "ns", heap: "bytes", startup: of, figures: of }[row.kind];
 }
 
 /** What was wanted of a comparison on a runtime, if anything. */

@@ -45,6 +45,7 @@ the same run. Absolute figures only show the scale.
   after 300 ms of warm-up, timed by mitata. A ratio is of the best samples (noise can only add), in brackets of the medians.
 - Between processes: closed loop, 1 s at each level after 0.5 s of warm-up, 5 interleaved rounds; ratios of the medians,
   in brackets of the best rounds. CPU time is both processes'; it suffers least when others use the machine too.
+- Shards that move and scaling: 5 interleaved rounds, membership: 2; ratios of the medians, in brackets of the best rounds.
 - Start: 10 interleaved starts; the ratio of the best, in brackets of the medians. Memory: medians.`;
 }
 
@@ -64,7 +65,7 @@ function verdicts(sections) {
 
 ${
     figures.filter(({ met }) => met).length
-  } of ${figures.length} figures reached what issue 2 wanted; the others say **missed**.
+  } of ${figures.length} figures reached what the issues wanted; the others say **missed**.
 
 | What | Wanted | Bun | Deno | Node |
 |---|---|---|---|---|
@@ -109,7 +110,7 @@ function sizeVerdicts(row, data) {
 function section({ row, data }) {
   const tables = row.kind === "size"
     ? [sizeTable(data.bun.sizes)]
-    : [ratioTable(row, data), scaleTable(row, data)];
+    : [...(row.compare.length > 0 ? [ratioTable(row, data)] : []), scaleTable(row, data)];
   const dates = new Set(RUNTIMES.flatMap((runtime) => data[runtime]?.date ?? []));
   const failed = RUNTIMES.flatMap((runtime) =>
     Object.entries(data[runtime]?.errors ?? {}).map(
@@ -143,6 +144,7 @@ function scaleTable(row, data) {
       ["ms", "ms to the first answer", (values) => `${short(best(values))} (${short(median(values))})`],
       ["mb", "MB resident", (values) => short(median(values))],
     ],
+    figures: Object.entries(row.figures ?? {}).map(([figure, unit]) => [figure, unit, spread]),
     remote: (row.levels ?? []).map((level) => [
       level,
       `${level} in flight: calls/s, p50/p99 ms, client+server CPU µs`,
@@ -167,6 +169,11 @@ function scaleTable(row, data) {
       "\n",
     )
   }\n\n</details>`;
+}
+
+/** The median, and in brackets the least and the most. */
+function spread(values) {
+  return `${short(median(values))} (${short(Math.min(...values))} to ${short(Math.max(...values))})`;
 }
 
 function remoteCell(figures, level) {
@@ -196,7 +203,14 @@ function label({ ours, other, level, latency, cpu, of, wantAbsolute }) {
   if (level !== undefined) {
     return `${what}, ${latency ? "latency at " : cpu ? "CPU at " : ""}${level} in flight`;
   }
-  return { ms: `${what}, start`, mb: `${ours} - ${other}, idle memory in MB` }[of] ?? what;
+  const told = {
+    ms: `${what}, start`,
+    mb: `${ours} - ${other}, idle memory in MB`,
+    frames: `${what}, frames`,
+    bytes: `${what}, bytes`,
+    cpu: `${what}, CPU`,
+  };
+  return told[of] ?? what;
 }
 
 function wish(row, comparison) {
@@ -213,6 +227,8 @@ function meaning(row) {
   if (row.kind === "remote") {
     return "Calls per second (higher is better), where it says so latency or CPU time a call (lower is better)";
   }
+  if (row.kind === "figures" && row.rates !== undefined) return "Calls per second (higher is better)";
+  if (row.kind === "figures") return "A node and second (lower is better)";
   if (row.kind === "heap") return "Bytes (lower is better)";
   return "Time (lower is better)";
 }

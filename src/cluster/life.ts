@@ -146,7 +146,7 @@ export class Life {
     const events = this.membership.events();
     for (const { member, faulted } of this.membership.told.departures()) this.sender.forget(member, faulted);
     this.sender.handling.caching.look();
-    this.watchers.publish(this.view(events));
+    if (this.watchers.any) this.watchers.publish(this.view(events));
   }
 
   async #leave(): Promise<void> {

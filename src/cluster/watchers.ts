@@ -7,6 +7,11 @@ const EVENTS = 1024;
 export class Watchers {
   readonly #watchers: Set<Watcher> = new Set();
 
+  /** Whether anybody watches. */
+  get any(): boolean {
+    return this.#watchers.size > 0;
+  }
+
   publish(view: ClusterView): void {
     for (const watcher of this.#watchers) watcher.offer(view);
   }

@@ -248,4 +248,29 @@ describe("shards", () => {
       expect(await fleet.until(() => left)).toBe(true);
     });
   });
+
+  test("of a node that leaves keep no caller waiting for as long as a heartbeat", async () => {
+    await simulate(world(7), async (simulation) => {
+      const fleet = new Fleet(simulation, { settle: 5000 });
+      await fleet.join("a", "b", "c");
+      expect(await fleet.until(() => fleet.settled(), 30_000)).toBe(true);
+      let longest = 0;
+      let failed = 0;
+      const call = (n: number): void => {
+        const since = simulation.time;
+        void fleet.nodes.get("a")!.send(Put({ key: `k${n}` })).then(({ ok }) => {
+          if (!ok) failed++;
+          longest = Math.max(longest, simulation.time - since);
+          simulation.after(5, () => call(n));
+        });
+      };
+      for (let n = 0; n < 40; n++) call(n);
+      await simulation.run(500);
+      void fleet.nodes.get("c")!.leave();
+      fleet.nodes.delete("c");
+      await simulation.run(3000);
+      expect(failed).toBe(0);
+      expect(longest).toBeLessThan(200);
+    });
+  });
 });

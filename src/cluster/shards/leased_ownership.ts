@@ -169,10 +169,11 @@ export class LeasedOwnership implements Ownership {
       if (wait > 0) {
         this.#stop?.();
         this.#stop = clock.timer(wait, () => this.#kick());
-        continue;
       }
       for (let index = 0; index < group.count && this.#busy.size < AT_ONCE; index++) {
-        this.#place(holding, group, index, placement.owners[index] === membership.self.id);
+        const wanted = placement.owners[index] === membership.self.id;
+        // What is nobody's is taken at once; what somebody has moves when the nodes have been the same for a while.
+        if (wanted || wait <= 0) this.#place(holding, group, index, wanted);
       }
     }
   }

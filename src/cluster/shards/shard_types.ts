@@ -27,6 +27,7 @@ export interface ShardState {
 
 /** A shard has another owner. */
 export interface ShardMovedEvent {
+  /** Tells it from other events. */
   readonly type: "shardMoved";
   /** The group it belongs to. */
   readonly group: string;

@@ -1,4 +1,5 @@
 import type { Fault, Result } from "../result.ts";
+import type { Contract } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
 import type { CachePolicy } from "../message/policy.ts";
 import type { Origin } from "../mediator/context.ts";
@@ -73,6 +74,12 @@ export class Caching {
       if (result.ok) this.#tell({ types, tenant: this.#tenantOf(origin) });
       return result;
     });
+  }
+
+  /** A command that this node sent has succeeded: what it keeps itself ends at once. */
+  succeeded(contract: Contract, origin: Origin | undefined): void {
+    const types = invalidationsOf(contract);
+    if (types.length > 0) this.cache.invalidate(types, this.#tenantOf(origin));
   }
 
   /** Takes word of another node. */

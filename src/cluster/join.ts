@@ -69,29 +69,29 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     version: options.version,
     weight,
   }, timing);
-  const node = new ClusterNode({
-    engine: mediator,
-    membership,
-    backend: parts,
-    codec: options.codec ?? json,
-    router: options.router ?? roundRobin(),
-    behaviors: options.behaviors ?? [],
-    attempts: options.attempts ?? 3,
-    callTimeout: options.callTimeout ?? 30_000,
-    drain: options.drain ?? 8000,
-    capacity: options.capacity,
-    guard: options.guard,
-    hotKeys: options.hotKeys,
-    cache: options.cache,
-    shards: options.shards,
-  });
   try {
+    const node = new ClusterNode({
+      engine: mediator,
+      membership,
+      backend: parts,
+      codec: options.codec ?? json,
+      router: options.router ?? roundRobin(),
+      behaviors: options.behaviors ?? [],
+      attempts: options.attempts ?? 3,
+      callTimeout: options.callTimeout ?? 30_000,
+      drain: options.drain ?? 8000,
+      capacity: options.capacity,
+      guard: options.guard,
+      hotKeys: options.hotKeys,
+      cache: options.cache,
+      shards: options.shards,
+    });
     await node.join();
+    return node;
   } catch (thrown) {
     await parts.transport[Symbol.asyncDispose]();
     throw thrown;
   }
-  return node;
 }
 
 function refuseUnkept(mediator: Mediator, { backend, unsafe }: ClusterOptions): void {

@@ -150,11 +150,24 @@ export class Sender implements Host {
     origin: Origin | undefined,
     contract: Contract | undefined,
   ): Promise<Result<unknown, Fault>> {
+    if (contract?.invalidates !== undefined) return this.#change(message, origin, contract);
     const hot = this.candidates.heat(message, contract);
     const policy = contract?.cache ?? hot;
     if (contract?.kind !== "query" || policy === undefined) return this.#route(message, origin, contract);
     const run = (own: Origin | undefined) => this.#route(message, own, contract);
     return this.handling.caching.ask(message, policy, origin, run);
+  }
+
+  /** What this node keeps ends with the success of its own command, and not only when word of it comes. */
+  async #change(
+    message: Message,
+    origin: Origin | undefined,
+    contract: Contract,
+  ): Promise<Result<unknown, Fault>> {
+    this.candidates.heat(message, contract);
+    const result = await this.#route(message, origin, contract);
+    if (result.ok) this.handling.caching.succeeded(contract, origin);
+    return result;
   }
 
   #route(

@@ -1,3 +1,4 @@
+import { CatgaError, systemFault } from "../result.ts";
 import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Runtime } from "../ports/runtime.ts";
@@ -17,13 +18,13 @@ export interface FollowHost {
   readonly signal: AbortSignal;
   /** What is kept under a key now; `undefined` when nothing is any longer. */
   take(key: string, entry: Entry | undefined): void | Promise<void>;
-  /** The watch broke off, which will be begun again. */
+  /** The watch broke off or `take` failed, and it will be begun again; or there are more entries than are followed. */
   failed?(cause: unknown): void;
 }
 
 /**
  * Follows all entries whose keys begin like this, until the signal aborts. Where the watch breaks off it is begun
- * again, and what has gone meanwhile is told as well. Never rejects, unless `take` does.
+ * again, and what has gone meanwhile is told as well. Never rejects.
  */
 export async function follow(prefix: string, host: FollowHost): Promise<void> {
   const { store, runtime, signal } = host;
@@ -31,12 +32,17 @@ export async function follow(prefix: string, host: FollowHost): Promise<void> {
   for (let failures = 1; !signal.aborted; failures++) {
     try {
       const unnamed = new Set(known);
+      let crowded = false;
       for await (const change of store.watch(prefix, { signal })) {
         if (signal.aborted) return;
         failures = 0;
-        if (change.type !== "ready") await take(change, known, unnamed, host);
-        else {
+        if (change.type === "ready") {
           for (const key of unnamed) await take({ type: "delete", key, revision: 0 }, known, unnamed, host);
+        } else if (change.type === "delete" || known.size < ENTRIES || known.has(change.entry.key)) {
+          await take(change, known, unnamed, host);
+        } else if (!crowded) {
+          crowded = true;
+          host.failed?.(tooMany(prefix));
         }
       }
     } catch (thrown) {
@@ -58,7 +64,11 @@ function take(
   }
   const { key } = change.entry;
   unnamed.delete(key);
-  if (!known.has(key) && known.size >= ENTRIES) return;
   known.add(key);
   return host.take(key, change.entry);
+}
+
+function tooMany(prefix: string): CatgaError {
+  const message = `Cannot follow all that begins with "${prefix}": it is more than ${ENTRIES} entries`;
+  return new CatgaError(systemFault("OVERLOADED", message));
 }

@@ -21,7 +21,7 @@ export interface KeptLeaseHost {
   gained(lease: Lease): void;
   /** It is held no more. */
   lost(): void;
-  /** The store refuses to be asked. */
+  /** The store refuses to be asked, or the lease could not be taken. */
   failed(cause: unknown): void;
 }
 
@@ -69,7 +69,7 @@ export class KeptLease {
         this.#lease = lease;
         // It may have been closed while the answer was on its way.
         if (signal.aborted) return await lease.release();
-        this.#host.gained(lease);
+        await this.#take(lease);
         await aborted(lease.signal);
         this.#host.lost();
         await sleep(clock, this.#pause, signal);
@@ -78,6 +78,16 @@ export class KeptLease {
         this.#host.failed(thrown);
         await sleep(clock, backoff(++failures, DELAY, LONGEST, random.u32()), signal);
       }
+    }
+  }
+
+  /** Tells the host of the lease; one that it fails to take is not kept by nobody. */
+  async #take(lease: Lease): Promise<void> {
+    try {
+      this.#host.gained(lease);
+    } catch (thrown) {
+      await lease.release();
+      throw thrown;
     }
   }
 }

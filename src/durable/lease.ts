@@ -1,4 +1,4 @@
-import { CatgaError, systemFault } from "../result.ts";
+import { CatgaError, faultOf, systemFault } from "../result.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Store } from "../ports/store.ts";
 import { HeldLease } from "./held_lease.ts";
@@ -149,6 +149,7 @@ class Waiting {
         if (thrown === this.#refusal || !mayHeal(thrown) || (this.#timeout === 0 && failures >= TRIES)) {
           throw thrown;
         }
+        if (failures === 0) this.#warn(thrown);
         await this.#claim.rest(++failures, signal);
       }
     }
@@ -168,6 +169,19 @@ class Waiting {
     // Changes come by the watch; looking now and then is for those that it loses.
     await this.#watch.next(this.#claim.patience * (0.75 + random.u32() / 2 ** 33), signal);
     return undefined;
+  }
+
+  /** Says why it takes so long, unless it is only that somebody was faster. */
+  #warn(thrown: unknown): void {
+    const { key, owner, runtime } = this.#claim;
+    const { code, message } = faultOf(thrown);
+    if (code === "CONFLICT") return;
+    runtime.log({
+      level: "warn",
+      event: "lease.unreachable",
+      message: `"${owner}" cannot ask for the lease "${key}" just now: ${message}`,
+      fields: { key, owner, code },
+    });
   }
 
   #late(): CatgaError {

@@ -115,3 +115,28 @@ describe.each([
     await Promise.all(nodes.map((node) => node.leave()));
   });
 });
+
+test("a key that throws fails its call alone, and the contracts of a group count alike", async () => {
+  const Bad = command("bad", {
+    input: type<void>(),
+    output: type<void>(),
+    shard: {
+      count: 4,
+      key: () => {
+        throw new Error("no key");
+      },
+    },
+  });
+  const app = createMediator({ handlers: [handle(Bad, () => {})] });
+  const node = await joinCluster(app, { node: "a", endpoint: "memory:a", backend: memory() });
+  expect(await node.send(Bad())).toMatchObject({ ok: false, error: { code: "INTERNAL" } });
+  await node.leave();
+
+  const text = { input: type<string>(), output: type<string>() };
+  const key = (body: string): string => body;
+  const One = query("one", { ...text, shard: { key, count: 4, group: "g" } });
+  const Two = query("two", { ...text, shard: { key, count: 5, group: "g" } });
+  const both = createMediator({ handlers: [handle(One, (body) => body), handle(Two, (body) => body)] });
+  const joined = joinCluster(both, { node: "b", endpoint: "memory:b", backend: memory() });
+  expect(joined).rejects.toThrow('"two" has 5 shards');
+});

@@ -44,21 +44,39 @@ export class OwnerSender {
   }
 
   /** Sends a message to the owner of its shard, or to where its sender wants it. Throws what the `key` throws. */
-  async send(
+  send(
     message: Message,
     given: Origin | undefined,
     contract: Contract,
     policy: ShardPolicy<unknown>,
   ): Promise<Result<unknown, Fault>> {
-    const { candidates, shards, calls, nextId, nobody } = this.#host;
+    const { candidates, shards, calls, nobody } = this.#host;
+    const { type } = message;
+    const targets = candidates.of(type);
+    if (targets.length === 0) return Promise.resolve(failure(nobody(type)));
+    const own = given?.route === undefined ? targets.find(isLocal) : undefined;
+    if (own !== undefined) {
+      const origin = given ?? new Origin();
+      origin.watched = true;
+      if (shards.admit(message, origin) === undefined) return calls.here(message, origin, own);
+    }
+    return this.#elsewhere(message, given, contract, policy);
+  }
+
+  #elsewhere(
+    message: Message,
+    given: Origin | undefined,
+    contract: Contract,
+    policy: ShardPolicy<unknown>,
+  ): Promise<Result<unknown, Fault>> {
+    const { candidates, shards, calls, nextId } = this.#host;
     const { type, body } = message;
-    if (candidates.of(type).length === 0) return failure(nobody(type));
     const key = policy.key(body);
     const group = shards.groupOf(type, policy);
     const index = group.indexOf(key);
     const origin = given ?? new Origin();
     const signals = signalsOf(origin);
-    if (signals.some((signal) => signal.aborted)) return failure(cancelledFault(type));
+    if (signals.some((signal) => signal.aborted)) return Promise.resolve(failure(cancelledFault(type)));
     origin.id ??= nextId();
     const sharded: Sharded = {
       message,
@@ -71,11 +89,7 @@ export class OwnerSender {
       router: origin.route ??
         ((_call, targets) => targets.find(({ id }) => id === group.owners[index]?.id)),
     };
-    const call = { type, key, zone: calls.zone };
-    if (origin.route !== undefined) {
-      const target = candidates.pick(origin.route, call);
-      return target === undefined ? failure(nobody(type)) : (await this.#ask(sharded, target)).result;
-    }
+    if (origin.route !== undefined) return this.#where(sharded, origin.route);
     return sendToOwner({
       ...sharded,
       type,
@@ -86,6 +100,14 @@ export class OwnerSender {
         return target && this.#ask(sharded, target);
       },
     }, calls.runtime);
+  }
+
+  /** Sends a message to where its sender wants it, whoever owns its shard. */
+  async #where(sharded: Sharded, router: Router): Promise<Result<unknown, Fault>> {
+    const { candidates, calls, nobody } = this.#host;
+    const { message: { type }, key } = sharded;
+    const target = candidates.pick(router, { type, key, zone: calls.zone });
+    return target === undefined ? failure(nobody(type)) : (await this.#ask(sharded, target)).result;
   }
 
   #ask(sharded: Sharded, target: Target): Promise<OwnerAnswer> {
@@ -116,4 +138,8 @@ export class OwnerSender {
       call.start(target);
     });
   }
+}
+
+function isLocal({ local }: Target): boolean {
+  return local;
 }

@@ -16,6 +16,8 @@ const MOMENT = 12;
 export class CallFrame {
   readonly inbound: Inbound;
   readonly name: string;
+  /** How long it may have waited while this node stood still, in ms. */
+  readonly standstill: number;
   readonly #reply: Reply;
   readonly #options: ExchangeOptions;
   readonly #calls: readonly InboundCall[];
@@ -35,6 +37,7 @@ export class CallFrame {
   ) {
     this.inbound = inbound;
     this.name = name;
+    this.standstill = inbound.link.standstill();
     this.#reply = reply;
     this.#options = options;
     this.#calls = messages.map((message, index) => new InboundCall(this, index, message));
@@ -155,6 +158,12 @@ class InboundCall implements Entrant {
     const { engine } = inbound;
     const { type, remaining } = this.message;
     if (remaining <= 0) return this.#settle(failure(timeoutFault(type)), false);
+    if (remaining <= this.#frame.standstill) {
+      return this.#refuse(
+        "UNAVAILABLE",
+        `"${type}" met a node that stood still, perhaps until its time was over`,
+      );
+    }
     if (inbound.full) {
       return this.#refuse("OVERLOADED", `"${type}" met a node that has no room for another call`);
     }

@@ -16,6 +16,9 @@ const FIRST = 32;
 /** How many times longer than usual a node that is not well itself waits before it accuses another, at most. */
 const SICKEST = 8;
 
+/** For how long after a standstill frames may still be read that came in it, in ms. */
+const AFTERWARDS = 100;
+
 /** What a heart needs of its node. */
 export interface Body {
   /** Calls under way, to be told to the others. */
@@ -42,6 +45,8 @@ export class Heart implements Pulse {
   readonly #probing: Probing;
   #stop: (() => void) | undefined;
   #due = 0;
+  /** When it stood still last, by the monotonic clock, and for how long at most, in ms. */
+  #stood: { readonly at: number; readonly ms: number } = { at: -Infinity, ms: 0 };
   #sickness = 0;
   #telling = false;
 
@@ -51,6 +56,7 @@ export class Heart implements Pulse {
     this.#membership = link.membership;
     this.#clock = link.runtime.clock;
     this.#probing = new Probing(link, this);
+    link.standstill = () => this.#standstill();
   }
 
   get patience(): number {
@@ -118,7 +124,7 @@ export class Heart implements Pulse {
     const now = this.#clock.mono();
     const lag = Math.max(now - this.#due, 0);
     const late = lag > heartbeat / 2 ? lag : 0;
-    if (late > 0) this.#late(late);
+    if (late > 0) this.#late(now, late);
     this.#sickness = Math.min(Math.max(this.#sickness + (late > 0 ? 2 : -0.5), 0), SICKEST);
     this.#membership.tick(now, late, this.patience);
     this.#beat(lag);
@@ -129,7 +135,8 @@ export class Heart implements Pulse {
     this.learnt();
   }
 
-  #late(late: number): void {
+  #late(now: number, late: number): void {
+    this.#stood = { at: now, ms: late + this.#membership.timing.heartbeat };
     this.#link.runtime.log({
       level: "warn",
       event: "node.late",
@@ -138,6 +145,16 @@ export class Heart implements Pulse {
       } ms; what it did not hear meanwhile counts against nobody`,
       fields: { late },
     });
+  }
+
+  /** What has waited here meanwhile comes before or right after the heartbeat that is late. */
+  #standstill(): number {
+    const { heartbeat } = this.#membership.timing;
+    const now = this.#clock.mono();
+    if (this.#stop !== undefined && !this.stopped && now - this.#due > heartbeat / 2) {
+      return now - this.#due + heartbeat;
+    }
+    return now - this.#stood.at < AFTERWARDS ? this.#stood.ms : 0;
   }
 
   #beat(lag: number): void {

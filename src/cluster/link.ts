@@ -12,6 +12,8 @@ export class Link {
   readonly membership: Membership;
   /** Event notices that nobody heard. */
   dropped: number = 0;
+  /** For how long this node stood still just before, at most, in ms; 0 if it did not. */
+  standstill: () => number = () => 0;
   /** Called when notices to a node could not be delivered. */
   missed: ((id: string) => void) | undefined;
   readonly #transport: Transport;

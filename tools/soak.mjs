@@ -1,5 +1,6 @@
-// Simulated cluster runs, as many as asked: `npm run soak -- --seeds 10000 [--from 1] [--jobs 2]`.
-// Workers are Bun processes that run tests/simulation; this script hands out seeds and sums up.
+// Simulated runs, as many as asked: `npm run soak -- --seeds 20000 [--from 1] [--jobs 2] [--scenarios lease,cluster]`.
+// Every scenario of tests/simulation/soak_worker.ts runs each seed. Workers are Bun processes; this script hands out
+// seeds and sums up.
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -10,14 +11,19 @@ import { ensureInstalled, root, runtimes } from "./install.mjs";
 
 /** How many seeds a worker takes at a time. */
 const BATCH = 25;
+/** How many failures are printed in full, and how many commands that repeat one. */
+const SHOWN = 5;
+const REPLAYS = 100;
 
 ensureInstalled();
-const { seeds, from, jobs } = options();
+const { seeds, from, jobs, wanted } = options();
 const live = process.stdout.isTTY === true;
 const began = Date.now();
 const failed = [];
 const outcomes = {};
-let next = from;
+/** How many seeds of each scenario are done, and how many of them failed. */
+const counts = new Map();
+let batches;
 let done = 0;
 let stopping = false;
 
@@ -34,34 +40,41 @@ function options() {
       seeds: { type: "string", default: "1000" },
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: String(Math.max(1, availableParallelism())) },
+      scenarios: { type: "string" },
     },
   });
-  const numbers = Object.entries(values).map(([name, text]) => [name, whole(name, text)]);
-  return Object.fromEntries(numbers);
+  const numbers = ["seeds", "from", "jobs"].map((name) => [name, whole(name, values[name])]);
+  return { ...Object.fromEntries(numbers), wanted: values.scenarios?.split(",") };
 }
 
 function whole(name, text) {
   const number = Number(text);
   if (Number.isSafeInteger(number) && number >= 1) return number;
-  console.error(`--${name} is ${text}, but must be a whole number of 1 or more`);
+  refuse(`--${name} is ${text}, but must be a whole number of 1 or more`);
+}
+
+function refuse(message) {
+  console.error(message);
   process.exit(2);
 }
 
 function startWorker() {
   const script = join(root, "tests/simulation/soak_worker.ts");
   const child = spawn(runtimes().bun, [script], { cwd: root, stdio: ["pipe", "pipe", "inherit"] });
-  const taken = new Set();
+  const taken = new Map();
   createInterface({ input: child.stdout }).on("line", (line) => {
     const message = JSON.parse(line);
-    if (message.seed === undefined) return give(child, taken);
-    taken.delete(message.seed);
+    if (message.seed === undefined) return give(child, taken, message.scenarios);
+    taken.delete(nameOf(message));
     take(message);
   });
   const ended = new Promise((resolve) =>
     child.on("close", (code, signal) => {
       // A worker that dies takes its seeds with it: they failed.
       if (!stopping) {
-        for (const seed of taken) take({ seed, error: `the worker ended with ${signal ?? code}` });
+        for (const task of taken.values()) {
+          take({ ...task, error: `the worker ended with ${signal ?? code}` });
+        }
       }
       resolve();
     })
@@ -71,23 +84,46 @@ function startWorker() {
 }
 
 /** Hands a worker its next seeds; it ends when there are none left. */
-function give(child, taken) {
-  const last = Math.min(next + BATCH, from + seeds);
-  const batch = Array.from({ length: stopping ? 0 : last - next }, (_, index) => next + index);
-  next = last;
-  for (const seed of batch) taken.add(seed);
-  if (batch.length === 0) child.stdin.end();
-  else child.stdin.write(`${JSON.stringify(batch)}\n`);
+function give(child, taken, scenarios) {
+  batches ??= inBatches(scenarios);
+  const batch = stopping ? undefined : batches.next().value;
+  if (batch === undefined) return child.stdin.end();
+  for (const seed of batch.seeds) {
+    const task = { scenario: batch.scenario, seed };
+    taken.set(nameOf(task), task);
+  }
+  child.stdin.write(`${JSON.stringify(batch)}\n`);
 }
 
-function take({ seed, error, outcomes: counts = {} }) {
+/** Each seed in every scenario, the first seeds of all first. */
+function* inBatches(all) {
+  const unknown = wanted?.find((name) => !all.includes(name));
+  if (unknown !== undefined) refuse(`--scenarios names "${unknown}", but there are ${all.join(", ")}`);
+  const scenarios = wanted ?? all;
+  for (const scenario of scenarios) counts.set(scenario, { done: 0, failed: 0 });
+  for (let first = from; first < from + seeds; first += BATCH) {
+    const length = Math.min(BATCH, from + seeds - first);
+    for (const scenario of scenarios) {
+      yield { scenario, seeds: Array.from({ length }, (_, index) => first + index) };
+    }
+  }
+}
+
+function nameOf({ scenario, seed }) {
+  return `${scenario} ${seed}`;
+}
+
+function take({ scenario, seed, error, outcomes: ends = {} }) {
+  const count = counts.get(scenario);
   done++;
-  for (const [code, count] of Object.entries(counts)) outcomes[code] = (outcomes[code] ?? 0) + count;
+  count.done++;
+  for (const [code, times] of Object.entries(ends)) outcomes[code] = (outcomes[code] ?? 0) + times;
   if (error === undefined) return;
-  failed.push(seed);
+  count.failed++;
+  failed.push({ scenario, seed });
   erase();
-  if (failed.length <= 5) console.log(`${error}\n`);
-  else console.log(error.split("\n")[0]);
+  if (failed.length <= SHOWN) console.log(`${scenario}: ${error}\n`);
+  else console.log(`${scenario}: ${error.split("\n")[0]}`);
 }
 
 function stop() {
@@ -97,7 +133,7 @@ function stop() {
 
 function draw() {
   erase();
-  const line = `${done} of ${seeds} seeds, ${failed.length} failed, ${rate()} a minute`;
+  const line = `${done} of ${counts.size * seeds} runs, ${failed.length} failed, ${rate()} a minute`;
   process.stdout.write(line.slice(0, (process.stdout.columns ?? 80) - 1));
 }
 
@@ -115,16 +151,21 @@ function report() {
   const parts = Object.entries(outcomes).sort((a, b) => b[1] - a[1]).map(([code, count]) =>
     `${code} ${count}`
   );
-  console.log(`${calls} calls: ${parts.join(", ")}`);
-  for (const seed of failed.sort((a, b) => a - b).slice(0, 100)) {
-    console.log(`failed: SEED=${seed} bun test tests/simulation/cluster.test.ts`);
+  if (calls > 0) console.log(`${calls} calls: ${parts.join(", ")}`);
+  const order = [...counts.keys()];
+  failed.sort((a, b) => order.indexOf(a.scenario) - order.indexOf(b.scenario) || a.seed - b.seed);
+  for (const { scenario, seed } of failed.slice(0, REPLAYS)) {
+    console.log(`failed: SEED=${seed} bun test tests/simulation/${scenario}.test.ts`);
+  }
+  for (const [scenario, count] of counts) {
+    console.log(`${scenario}: ${count.done - count.failed} passed, ${count.failed} failed`);
   }
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
-  const range = `seeds ${from} to ${from + done - 1}`;
+  const range = `seeds ${from} to ${from + seeds - 1}`;
   console.log(
-    `${
-      done - failed.length
-    } passed, ${failed.length} failed (${range}, ${seconds} s, ${rate()} a minute, ${jobs} jobs)`,
+    `${done - failed.length} passed, ${failed.length} failed of ${
+      counts.size * seeds
+    } runs (${range}, ${seconds} s, ${rate()} a minute, ${jobs} jobs)`,
   );
-  process.exitCode = failed.length > 0 || done < seeds ? 1 : 0;
+  process.exitCode = failed.length > 0 || counts.size === 0 || done < counts.size * seeds ? 1 : 0;
 }

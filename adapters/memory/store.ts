@@ -15,6 +15,9 @@ import { revisionOf } from "../../src/ports/written.ts";
 import { ChangeFeed } from "../../src/internal/change_feed.ts";
 import { EntryTable, type TableChange } from "../../src/internal/entry_table.ts";
 
+/** How long to wait before an entry whose time should be over is looked at again, in ms. */
+const SHORTEST = 0.1;
+
 /** What {@linkcode memoryStore} takes. */
 export interface MemoryStoreOptions {
   /** The store's clock: its monotonic side tells when an entry's time is over. */
@@ -102,7 +105,10 @@ class MemoryStore implements Store {
       throw new CatgaError(systemFault("OVERLOADED", message));
     }
     const feed = new ChangeFeed<Entry>();
-    const end = (): void => feed.end();
+    const end = (): void => {
+      feed.end();
+      this.#forget(feed);
+    };
     feed.begin(this.#table.list(this.#clock.mono(), prefix, Infinity));
     if (this.#feeds.size === 0) {
       for (const [key, expires] of this.#table.expiring()) {
@@ -115,9 +121,14 @@ class MemoryStore implements Store {
       yield* feed.read();
     } finally {
       signal?.removeEventListener("abort", end);
-      this.#feeds.delete(feed);
-      if (this.#feeds.size === 0) { for (const key of [...this.#timers.keys()]) this.#disarm(key); }
+      this.#forget(feed);
     }
+  }
+
+  #forget(feed: ChangeFeed<Entry>): void {
+    this.#feeds.delete(feed);
+    if (this.#feeds.size > 0) return;
+    for (const key of [...this.#timers.keys()]) this.#disarm(key);
   }
 
   #changed(change: TableChange): void {
@@ -128,7 +139,12 @@ class MemoryStore implements Store {
 
   #arm(key: string, expires: number): void {
     const ms = Math.max(expires - this.#clock.mono(), 0);
-    this.#timers.set(key, this.#clock.timer(ms, () => void this.#table.get(this.#clock.mono(), key)));
+    const look = (): void => {
+      const now = this.#clock.mono();
+      // Sums of fractions may differ in their last bit.
+      if (this.#table.get(now, key) !== undefined) this.#arm(key, Math.max(expires, now + SHORTEST));
+    };
+    this.#timers.set(key, this.#clock.timer(ms, look));
   }
 
   #disarm(key: string): void {

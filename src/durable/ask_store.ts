@@ -30,6 +30,11 @@ export function askStore<T>(options: AskOptions, ask: (signal: AbortSignal) => P
     );
     if (signal?.aborted) return cancel();
     signal?.addEventListener("abort", cancel, { once: true });
-    ask(asked.signal).finally(leave).then(resolve, reject);
+    try {
+      ask(asked.signal).finally(leave).then(resolve, reject);
+    } catch (thrown) {
+      leave();
+      reject(thrown);
+    }
   });
 }

@@ -70,7 +70,7 @@ export interface RevisionConflict {
  * What the nodes of a cluster keep together: small values under names, changed by compare-and-set. Each operation
  * happens at one instant, and whoever asks later sees what it did.
  *
- * A key has 1 to 512 characters, a value at most 262,144.
+ * A key has 1 to 512 characters, a value at most 262,144; both are well-formed Unicode.
  *
  * All methods reject with a `CatgaError`: `CONFLICT` with a {@linkcode RevisionConflict} when the expected revision
  * is not the one there, `VALIDATION` for what no store takes, `OVERLOADED` when there is no room, `UNAVAILABLE` when

@@ -24,8 +24,10 @@ export function storeCancelled(what: string): CatgaError {
 
 /** For adapter authors: refuses a key that no store takes. Throws `VALIDATION`. */
 export function checkKey(key: string): void {
-  if (key.length >= 1 && key.length <= KEY) return;
-  refuse(`Cannot use a key of ${key.length} characters: it needs 1 to ${KEY}`);
+  if (key.length < 1 || key.length > KEY) {
+    refuse(`Cannot use a key of ${key.length} characters: it needs 1 to ${KEY}`);
+  }
+  if (!key.isWellFormed()) refuse(`Cannot use the key ${JSON.stringify(key)}: it is not well-formed Unicode`);
 }
 
 /** For adapter authors: refuses a write that no store takes. Throws `VALIDATION`. */
@@ -34,6 +36,7 @@ export function checkPut(key: string, value: string, ttl: number | undefined): v
   if (value.length > VALUE) {
     refuse(`Cannot put "${key}": its value has ${value.length} characters, more than ${VALUE}`);
   }
+  if (!value.isWellFormed()) refuse(`Cannot put "${key}": its value is not well-formed Unicode`);
   if (ttl !== undefined && !(ttl > 0 && ttl < Infinity)) {
     refuse(`Cannot put "${key}": its ttl is ${ttl}, but must be more than 0 ms`);
   }

@@ -4,7 +4,8 @@ import type { Simulation } from "./simulation_types.ts";
 
 /**
  * What can go wrong: frames lost, doubled, out of order or very late; a link that is slow for a while, cut in one
- * direction, or a node cut off in both; a node that stands still or crashes.
+ * direction, or a node cut off in both; a node that stands still or crashes; a wall clock that jumps, clocks that go
+ * at another pace.
  */
 export type FaultKind =
   | "loss"
@@ -15,7 +16,9 @@ export type FaultKind =
   | "cut"
   | "isolate"
   | "pause"
-  | "crash";
+  | "crash"
+  | "jump"
+  | "drift";
 
 /** Every {@linkcode FaultKind}. */
 export const FAULT_KINDS: readonly FaultKind[] = [
@@ -28,6 +31,8 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "isolate",
   "pause",
   "crash",
+  "jump",
+  "drift",
 ];
 
 /** What {@linkcode injectFaults} takes. */
@@ -36,11 +41,17 @@ export interface FaultOptions {
   readonly network: SimulatedNetwork;
   /** The nodes that things may happen to. */
   readonly nodes: readonly string[];
-  /** How long things go wrong, in ms from now. Then everything heals: links, nodes that stand still or are down. */
+  /**
+   * How long things go wrong, in ms from now. Then everything heals: links, nodes that stand still or are down. Clocks
+   * stay as they are then.
+   */
   readonly ms: number;
   /** Begins a node's new life after a crash: calls `restart` and joins again. Without it, no node crashes. */
   readonly restart?: (node: string) => void;
-  /** What may go wrong; each seed has a part of it. @default FAULT_KINDS */
+  /**
+   * What may go wrong; each seed has a part of it. Clocks jump and drift within the `skew` and `drift` of the
+   * simulation's options. @default FAULT_KINDS
+   */
   readonly kinds?: readonly FaultKind[];
   /** How long a cut, a pause or a crash lasts at most, in ms. @default a third of `ms` */
   readonly longest?: number;
@@ -52,7 +63,7 @@ export type FaultPlan = Readonly<Partial<Record<FaultKind, number>>>;
 /** The highest rates of frames that meet something. */
 const RATES = { loss: 0.1, duplicate: 0.2, reorder: 0.3, slow: 0.02 } as const;
 /** How many times at most something happens, on average. */
-const TIMES = { lag: 8, cut: 10, isolate: 4, pause: 6, crash: 6 } as const;
+const TIMES = { lag: 8, cut: 10, isolate: 4, pause: 6, crash: 6, jump: 8, drift: 8 } as const;
 
 /**
  * Plans faults in the way of swarm testing: the seed picks which kinds occur and how often, so that some runs have
@@ -72,11 +83,12 @@ const TIMES = { lag: 8, cut: 10, isolate: 4, pause: 6, crash: 6 } as const;
 export function injectFaults(simulation: Simulation, options: FaultOptions): FaultPlan {
   const { network, nodes, ms, restart, kinds = FAULT_KINDS, longest = ms / 3 } = options;
   const random = simulation.random.fork("faults");
-  const nemesis = new Nemesis(simulation, network, nodes, restart, random.fork("targets"));
+  const nemesis = new Nemesis(simulation, network, nodes, restart, random);
+  const can = canGoWrong(simulation, restart);
   const plan: { [K in FaultKind]?: number } = {};
   // Every kind draws its numbers in any case: leaving one out changes nothing about the others.
   for (const kind of FAULT_KINDS) {
-    const enabled = random.chance(0.5) && kinds.includes(kind) && (kind !== "crash" || restart !== undefined);
+    const enabled = random.chance(0.5) && kinds.includes(kind) && can(kind);
     const part = random.fraction();
     const times = random.fork(kind);
     if (!enabled) continue;
@@ -97,6 +109,19 @@ export function injectFaults(simulation: Simulation, options: FaultOptions): Fau
   return plan;
 }
 
+/** Which kinds are possible at all here. */
+function canGoWrong(
+  { bounds }: Simulation,
+  restart: ((node: string) => void) | undefined,
+): (kind: FaultKind) => boolean {
+  const never: Partial<Record<FaultKind, boolean>> = {
+    crash: restart === undefined,
+    jump: bounds.skew === 0,
+    drift: bounds.drift === 0,
+  };
+  return (kind) => never[kind] !== true;
+}
+
 function isRate(kind: FaultKind): kind is keyof typeof RATES {
   return kind in RATES;
 }
@@ -108,6 +133,7 @@ class Nemesis {
   readonly #nodes: readonly string[];
   readonly #restart: ((node: string) => void) | undefined;
   readonly #random: SeededRandom;
+  readonly #clockRandom: SeededRandom;
   readonly #down: Set<string> = new Set();
 
   constructor(
@@ -121,10 +147,12 @@ class Nemesis {
     this.#network = network;
     this.#nodes = nodes;
     this.#restart = restart;
-    this.#random = random;
+    this.#random = random.fork("targets");
+    this.#clockRandom = random.fork("clocks");
   }
 
   strike(kind: Exclude<FaultKind, keyof typeof RATES>, lasts: number): void {
+    if (kind === "jump" || kind === "drift") return this.#setClock(kind);
     const node = this.#random.pick(this.#nodes);
     const other = this.#random.pick(this.#nodes);
     const delay = this.#random.between(20, 2000);
@@ -153,6 +181,16 @@ class Nemesis {
     this.#network.heal();
     for (const node of this.#nodes) this.#resume(node);
     for (const node of [...this.#down]) this.#raise(node);
+  }
+
+  #setClock(kind: "jump" | "drift"): void {
+    const node = this.#clockRandom.pick(this.#nodes);
+    const part = this.#clockRandom.between(-1, 1);
+    const { skew, drift } = this.#simulation.bounds;
+    this.#simulation.setClock(
+      node,
+      kind === "jump" ? { skew: Math.round(part * skew) } : { drift: part * drift },
+    );
   }
 
   #cutFor(lasts: number, links: readonly (readonly [from: string, to: string])[]): void {

@@ -1,4 +1,5 @@
 import type { QueuedEvent } from "./event_queue.ts";
+import type { MachineClock, SimulatedClock } from "./simulated_clock.ts";
 
 /** A node of a simulation through all its lives. */
 export class SimulatedHost {
@@ -6,6 +7,8 @@ export class SimulatedHost {
   /** Counts the hosts of a simulation, in the order in which they were first named. */
   readonly index: number;
   life: Life;
+  /** Set when its first life begins. */
+  clock: MachineClock | undefined;
   paused: boolean = false;
   /** What fell due while it was paused, in order. */
   readonly deferred: QueuedEvent[] = [];
@@ -24,6 +27,8 @@ export class Life {
   /** 1 for the first life of a node, and one more for each that follows. */
   readonly incarnation: number;
   alive: boolean = true;
+  /** Set when it begins. */
+  clock: SimulatedClock | undefined;
   /** Timers that are running. */
   timers: number = 0;
   /** Pieces of background work that have not settled. */

@@ -44,7 +44,7 @@ export * from "./random.ts";
 export * from "./recorder.ts";
 export * from "./simulate.ts";
 export * from "./simulated_store.ts";
-export type { Pending, Simulation, SimulationOptions } from "./simulation_types.ts";
+export type { ClockChange, Pending, Simulation, SimulationOptions } from "./simulation_types.ts";
 export * from "./simulation.ts";
 export * from "./store_conformance.ts";
 export type { Trace, TraceEntry, TraceKind } from "./trace.ts";

@@ -26,6 +26,14 @@ export interface SimulationOptions {
   readonly drain?: Drain;
 }
 
+/** How a node's clocks are set. */
+export interface ClockChange {
+  /** How far its wall clock is off from now on, in ms; it stays as it is if left out. */
+  readonly skew?: number | undefined;
+  /** How much faster than virtual time its clocks go from now on, above -1; as before if left out. */
+  readonly drift?: number | undefined;
+}
+
 /** What is still going on in a simulation, on nodes that are alive. */
 export interface Pending {
   /** Timers that have not run and were not called off. */
@@ -42,6 +50,8 @@ export interface Simulation {
   readonly seed: number;
   /** Virtual time in ms since the simulation began. */
   readonly time: number;
+  /** How far wall clocks are off at most, and how fast or slow clocks go, by the options. */
+  readonly bounds: { readonly skew: number; readonly drift: number };
   /** Chance for the scenario. */
   readonly random: SeededRandom;
   /** What has happened. */
@@ -58,6 +68,8 @@ export interface Simulation {
   pause(node: string): void;
   /** Lets a node go on: what waited happens now, late and in order. */
   resume(node: string): void;
+  /** Sets a machine's clocks, also while its node is down: the wall clock jumps, the monotonic one goes on. */
+  setClock(node: string, change: ClockChange): void;
   /** Whether a node is alive; it may stand still. */
   alive(node: string): boolean;
   /** Whether a node stands still. */

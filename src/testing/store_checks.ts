@@ -152,6 +152,8 @@ export const entryChecks: Readonly<Record<string, (trial: StoreTrial) => Promise
     await failing("an empty key", "VALIDATION", store.put("", ""));
     await failing("a key too long", "VALIDATION", store.get("k".repeat(513)));
     await failing("a value too long", "VALIDATION", store.put(trial.key("a"), "v".repeat(262_145)));
+    await failing("half a character as a key", "VALIDATION", store.put(trial.key("\ud800"), ""));
+    await failing("half a character as a value", "VALIDATION", store.put(trial.key("a"), "\ud800"));
     for (const ttl of [0, -1, NaN, Infinity]) {
       await failing(`a ttl of ${ttl}`, "VALIDATION", store.put(trial.key("a"), "", { ttl }));
     }

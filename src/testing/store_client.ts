@@ -60,8 +60,11 @@ export class StoreClient implements Store {
   async *watch(prefix: string, { signal }: WatchOptions = {}): AsyncGenerator<Change, void, undefined> {
     if (signal?.aborted) return;
     const feed = new ChangeFeed<Entry>();
-    const end = (): void => feed.end();
     const unsubscribe = this.#server.subscribe(this.#life, prefix, feed);
+    const end = (): void => {
+      feed.end();
+      unsubscribe();
+    };
     signal?.addEventListener("abort", end, { once: true });
     try {
       yield* feed.read();

@@ -1,7 +1,8 @@
 /**
  * What a trace tells of: a timer of a node, something planned for none; a frame that arrived, was lost, a reply, the
  * end of an exchange, that nobody was there, that the other side broke off, that the caller gave up; a node that
- * crashed, started, stood still and went on; a change of the network; a log entry; a note of the scenario.
+ * crashed, started, stood still and went on; a clock that was set; a change of the network; a log entry; a note of the
+ * scenario.
  */
 export type TraceKind =
   | "timer"
@@ -17,6 +18,7 @@ export type TraceKind =
   | "start"
   | "pause"
   | "resume"
+  | "clock"
   | "network"
   | "log"
   | "note";

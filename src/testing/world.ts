@@ -6,15 +6,16 @@ import { Life, SimulatedHost } from "./life.ts";
 import type { NetworkOptions, SimulatedNetwork } from "./network_types.ts";
 import { type SeededRandom, seededRandom } from "./random.ts";
 import { Scheduler } from "./scheduler.ts";
+import { type ClockDriver, MachineClock, SimulatedClock } from "./simulated_clock.ts";
 import { type RuntimeDriver, simulatedRuntime } from "./simulated_runtime.ts";
 import { Network, type NetworkWorld } from "./simulated_network.ts";
-import type { Pending, Simulation, SimulationOptions } from "./simulation_types.ts";
+import type { ClockChange, Pending, Simulation, SimulationOptions } from "./simulation_types.ts";
 import { TraceRecorder } from "./trace.ts";
 
 const START = 1_767_225_600_000;
 
 /** The simulation behind the interface. */
-export class World implements Simulation, RuntimeDriver, NetworkWorld {
+export class World implements Simulation, RuntimeDriver, ClockDriver, NetworkWorld {
   readonly seed: number;
   readonly random: SeededRandom;
   readonly trace: TraceRecorder;
@@ -33,6 +34,11 @@ export class World implements Simulation, RuntimeDriver, NetworkWorld {
     this.random = this.#chance.fork("scenario");
     this.trace = new TraceRecorder(options.keep ?? 200);
     this.#scheduler = new Scheduler(this.#chance.fork("order"), options.drain ?? createDrain());
+  }
+
+  get bounds(): Simulation["bounds"] {
+    const { skew = 0, drift = 0 } = this.#options;
+    return { skew, drift };
   }
 
   get time(): number {
@@ -78,6 +84,20 @@ export class World implements Simulation, RuntimeDriver, NetworkWorld {
     this.trace.add(this.time, "resume", node, "", host.deferred.length);
     host.paused = false;
     this.#scheduler.release(host.deferred.splice(0));
+  }
+
+  setClock(node: string, { skew, drift }: ClockChange): void {
+    const host = this.#hosts.get(node);
+    const { clock } = host ?? {};
+    if (clock === undefined) throw new RangeError(`Cannot set the clock of "${node}": there is no such node`);
+    if (drift !== undefined && !(drift > -1 && drift < Infinity)) {
+      throw new RangeError(`Cannot set the clock of "${node}": its drift is ${drift}, but must be above -1`);
+    }
+    const { start = START } = this.#options;
+    const wall = skew === undefined ? clock.at(this.time) : start + this.time + skew;
+    clock.set(this.time, wall, drift ?? clock.drift);
+    this.trace.add(this.time, "clock", node, "", 0, `${Math.floor(wall)} ${clock.drift}`);
+    if (drift !== undefined && host!.life.alive) host!.life.clock!.keepPace();
   }
 
   alive(node: string): boolean {
@@ -153,20 +173,22 @@ export class World implements Simulation, RuntimeDriver, NetworkWorld {
     const life = new Life(host, host.life.incarnation + 1);
     host.life = life;
     this.trace.add(this.time, "start", host.name, "", life.incarnation);
-    const { start = START, skew = 0, drift = 0, lateness = 0 } = this.#options;
     // A machine keeps its wall clock over a crash of the process; the monotonic one starts anywhere.
-    const machine = this.#chance.fork(`machine ${host.name}`);
+    const machine = host.clock ??= this.#machineClock(host.name);
     const random = this.#chance.fork(`life ${host.name} ${life.incarnation}`);
-    const setting = {
-      wall: start + Math.round(machine.between(-skew, skew)),
-      drift: machine.between(-drift, drift),
-      mono: random.below(1_000_000),
-      lateness,
-    };
-    const runtime = simulatedRuntime(this, life, setting, random);
+    const setting = { mono: random.below(1_000_000), lateness: this.#options.lateness ?? 0 };
+    life.clock = new SimulatedClock(this, life, machine, setting, random.fork("timers"));
+    const runtime = simulatedRuntime(this, life, life.clock, random);
     this.#runtimes.set(host.name, runtime);
     this.#lives.set(runtime, life);
     return runtime;
+  }
+
+  #machineClock(name: string): MachineClock {
+    const { skew, drift } = this.bounds;
+    const random = this.#chance.fork(`machine ${name}`);
+    const wall = (this.#options.start ?? START) + Math.round(random.between(-skew, skew));
+    return new MachineClock(wall, random.between(-drift, drift));
   }
 
   #living(node: string, verb: string): SimulatedHost {

@@ -276,6 +276,35 @@ describe("waiting for a lease", () => {
     expect(once.state).toBe("UNAVAILABLE");
   });
 
+  test("says when the store fails, once, and not that somebody was faster", async () => {
+    const made = desk();
+    made.always = "refused";
+    const attempt = made.acquire("a");
+    await made.time.advance(10_000);
+    expect(made.time.entries.map(({ event, level }) => [event, level])).toEqual([[
+      "lease.unreachable",
+      "warn",
+    ]]);
+    made.always = undefined;
+    await made.time.advance(TTL);
+    const lease = await held(attempt);
+    await lease.release();
+    const others = ["b", "c", "d"].map((owner) => made.acquire(owner));
+    await made.time.advance(TTL);
+    expect(others.filter(({ state }) => state === "held")).toHaveLength(1);
+    expect(made.time.entries).toHaveLength(1);
+  });
+
+  test("leaves no timer behind where a store throws instead of rejecting", async () => {
+    const { acquire, store, time } = desk();
+    const get = (): never => {
+      throw new CatgaError(systemFault("VALIDATION", "thrown"));
+    };
+    const attempt = acquire("a", { store: { ...methods(store), get } });
+    await settle();
+    expect([attempt.state, time.pending()]).toEqual(["VALIDATION", 0]);
+  });
+
   test("fails at once with what the store refuses for good, and with numbers that cannot be", async () => {
     const { store, runtime } = desk();
     const options = { store, runtime, owner: "a", ttl: TTL };

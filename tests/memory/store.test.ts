@@ -141,6 +141,17 @@ describe("the memory store", () => {
     expect((await store.list("")).map(({ key }) => key)).toEqual(["b", "c", "e"]);
   });
 
+  test("refuses what cannot be written as UTF-8 and would come back as something else", async () => {
+    const store = memoryStore({ clock: fakeRuntime().clock });
+    for (const odd of ["\ud800", "a\udc00", "\udc00\ud800"]) {
+      expect(await codeOf(store.put(odd, ""))).toBe("VALIDATION");
+      expect(await codeOf(store.get(odd))).toBe("VALIDATION");
+      expect(await codeOf(store.delete(odd))).toBe("VALIDATION");
+      expect(await codeOf(store.put("a", odd))).toBe("VALIDATION");
+    }
+    await store.put("\ud83d\ude00", "\ud83d\ude00");
+  });
+
   test("takes so many watches", async () => {
     const store = memoryStore({ clock: fakeRuntime().clock, watches: 1 });
     const first = store.watch("")[Symbol.asyncIterator]();
@@ -149,6 +160,47 @@ describe("the memory store", () => {
     await first.return?.();
     await store.watch("")[Symbol.asyncIterator]().next();
     expect(() => memoryStore({ clock: fakeRuntime().clock, keys: 0 })).toThrow(RangeError);
+  });
+
+  test("forgets a watch when its signal aborts, though nobody reads on", async () => {
+    const runtime = fakeRuntime();
+    const store = memoryStore({ clock: runtime.clock, watches: 1 });
+    await store.put("a", "", { ttl: 1000 });
+    const controller = new AbortController();
+    const left = store.watch("", { signal: controller.signal })[Symbol.asyncIterator]();
+    await left.next();
+    expect(runtime.pending()).toBe(1);
+    controller.abort();
+    expect(runtime.pending()).toBe(0);
+    const next = store.watch("")[Symbol.asyncIterator]();
+    expect((await next.next()).done).toBe(false);
+    expect((await left.next()).done).toBe(true);
+    // The first one is not still counted, nor taken off twice.
+    expect(await codeOf(store.watch("")[Symbol.asyncIterator]().next())).toBe("OVERLOADED");
+    await next.return?.();
+  });
+
+  test("drops an entry in time, though times are fractions that do not add up", async () => {
+    // The last bits of these sums differ, so that a timer for the rest of the time comes one too early.
+    const times = [
+      [0.1823620328729021, 8.166204548260225, 31587.4788475321],
+      [1.0427178143185074, 0.9920071889426936, 2769.7106420495593],
+      [8.659205664338288, 4.565504563368677, 44358.07383140069],
+    ] as const;
+    for (const [put, watched, ttl] of times) {
+      const runtime = fakeRuntime();
+      const store = memoryStore({ clock: runtime.clock });
+      await runtime.advance(put);
+      await store.put("a", "", { ttl });
+      await runtime.advance(watched);
+      const reader = store.watch("")[Symbol.asyncIterator]();
+      for (let told = 0; told < 2; told++) await reader.next();
+      let gone = false;
+      void reader.next().then(({ value }) => gone = (value as Change).type === "delete");
+      await runtime.advance(ttl);
+      expect([ttl, gone, runtime.pending()]).toEqual([ttl, true, 0]);
+      await reader.return?.();
+    }
   });
 
   test("keeps no process alive while nobody watches, and no more than one timer for an entry", async () => {

@@ -47,7 +47,6 @@ describe("five nodes under faults", () => {
 
 describe("a broken rule is noticed", () => {
   test.each<[string, Mutant, RegExp]>([
-    ["a failover of commands that were started", liar, /was started 2 times/],
     ["copies of frames that are taken for new ones", doubler, /was started 2 times|was heard 2 times/],
     ["answers that go to other calls", swapper, /the (answer|refusal) of another call|without a handler/],
     ["exchanges that nobody ends", waiter, /there hangs an exchange|left behind/],

@@ -36,17 +36,6 @@ describe("a lease", () => {
 
 describe("the simulation notices", () => {
   const mutants: Readonly<Record<string, readonly [mutant: LeaseMutant, found: RegExp]>> = {
-    "a resource that does not look at tokens": [{ unfenced: true }, /was accepted after/],
-    "a holder that goes by the wall clock": [
-      {
-        runtime: (runtime) => ({ ...runtime, clock: { ...runtime.clock, mono: () => runtime.clock.wall() } }),
-      },
-      /both believe/,
-    ],
-    "a release that does not look whose lease it is": [
-      { store: (store) => ({ delete: (key, { signal } = {}) => store.delete(key, { signal }) }) },
-      /both believe/,
-    ],
     "an acquisition that does not look whether it is free any more": [
       {
         store: (store) => ({

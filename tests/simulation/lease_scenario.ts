@@ -52,7 +52,7 @@ export function runLeases({ seed, drain, mutant = {} }: LeaseOptions): Promise<L
   const world = {
     seed,
     replay,
-    skew: 60_000,
+    skew: 3_600_000,
     drift: DRIFT,
     lateness: LATENESS,
     ...(drain === undefined ? {} : { drain }),
@@ -101,8 +101,6 @@ class Contest {
   readonly #mutant: LeaseMutant;
   readonly #random: SeededRandom;
   readonly #holdings: Map<string, Holding> = new Map();
-  /** How far each node's wall clock has jumped, in ms. */
-  readonly #jumps: Map<string, number> = new Map();
   /** Until when each node last stood still, in ms; what was held back happens after that at the same time. */
   readonly #stood: Map<string, number> = new Map();
   readonly #stopped: AbortController = new AbortController();
@@ -123,11 +121,7 @@ class Contest {
     this.#holdings.delete(name);
     const runtime = this.#simulation.runtime(name);
     const store = this.#server.open(runtime);
-    const own: Runtime = {
-      ...runtime,
-      clock: { ...runtime.clock, wall: () => runtime.clock.wall() + (this.#jumps.get(name) ?? 0) },
-    };
-    void this.#live(name, changed(store, this.#mutant), this.#mutant.runtime?.(own) ?? own);
+    void this.#live(name, changed(store, this.#mutant), this.#mutant.runtime?.(runtime) ?? runtime);
   }
 
   /** Lets things go wrong; each seed has a part of it. */
@@ -139,7 +133,7 @@ class Contest {
       nodes: names,
       ms: FAULTS,
       restart: (name) => this.start(name),
-      kinds: ["pause", "crash"],
+      kinds: ["pause", "crash", "jump", "drift"],
     });
     const rate = (most: number): number => random.chance(0.5) ? most * random.fraction() : 0;
     this.#server.change({
@@ -150,16 +144,11 @@ class Contest {
       broken: rate(0.2),
       silence: random.chance(0.5) ? [20, 200] : [500, 3000],
     });
-    const [cuts, jumps] = [random.below(8), random.below(8)];
-    for (let times = 0; times < cuts; times++) {
+    for (let times = random.below(8); times > 0; times--) {
       const node = random.pick(names);
       const at = random.between(0, FAULTS);
       simulation.after(at, () => this.#server.cut(node));
       simulation.after(Math.min(at + random.between(50, 3000), FAULTS), () => this.#server.mend(node));
-    }
-    for (let times = 0; times < jumps; times++) {
-      const [node, jump] = [random.pick(names), random.between(-3_600_000, 3_600_000)];
-      simulation.after(random.between(0, FAULTS), () => this.#jumps.set(node, jump));
     }
   }
 

@@ -17,6 +17,37 @@ describe("membership", () => {
     for (const seed of seeds) await runMembership({ seed, drain });
   }, 120_000);
 
+  test("accuses nobody where nothing goes wrong but clocks", async () => {
+    let times = 0;
+    for (const seed of seeds) {
+      const plan = await runMembership({ seed, drain, kinds: ["jump", "drift"] });
+      times += (plan.jump ?? 0) + (plan.drift ?? 0);
+    }
+    if (chosen === undefined) expect(times).toBeGreaterThan(3 * seeds.length);
+  }, 120_000);
+
+  test("takes a node that comes back with its clock set back for what it is now", async () => {
+    for (
+      const [jump, leaves] of [[-3_600_000, false], [-3_600_000, true], [0, false], [-1, false]] as const
+    ) {
+      await simulate({ ...world(1), skew: 0 }, async (simulation) => {
+        const names = ["a", "b", "c"];
+        const village = new Village(simulation, { latency: [0.2, 5] }, "fast");
+        for (const name of names) village.start(name);
+        expect(await village.until(() => village.agreed(names), 5000)).toBe(true);
+        // Others remember the last word of its life before: that it was about to leave.
+        if (leaves) void village.nodes.get("c")!.leave();
+        await village.until(() => leaves && village.nodes.get("a")!.members()[2]?.status === "draining", 200);
+        simulation.crash("c");
+        await village.run(50);
+        // As far as it has come since, so that it begins in the very ms it began before.
+        simulation.setClock("c", { skew: jump === 0 ? -simulation.time : jump });
+        village.start("c");
+        expect(await village.until(() => village.agreed(names), 2000)).toBe(true);
+      });
+    }
+  }, 60_000);
+
   test("declares no healthy node dead in ten minutes of 5 % loss and pauses of 400 ms", async () => {
     await simulate(world(1), async (simulation) => {
       const names = ["a", "b", "c", "d", "e"];

@@ -11,11 +11,14 @@ import {
 import {
   type Drain,
   FAULT_KINDS,
+  type FaultKind,
+  type FaultPlan,
   injectFaults,
   simulate,
   type SimulatedNetwork,
   type Simulation,
 } from "@catga/catga/testing";
+import type { Mutant } from "./mutants.ts";
 
 const Ask = query("ask", { input: type<void>(), output: type<void>() });
 
@@ -26,34 +29,47 @@ const HEALED = 2000;
 export interface MembershipOptions {
   readonly seed: number;
   readonly drain?: Drain | undefined;
+  /** What may go wrong. @default FAULT_KINDS */
+  readonly kinds?: readonly FaultKind[];
+  /** Breaks a rule on purpose. */
+  readonly mutant?: Mutant | undefined;
 }
 
-/** Rejects with a `SimulationError` when the views are not one in time, or one goes back. */
-export function runMembership({ seed, drain }: MembershipOptions): Promise<void> {
+/** Kinds of faults that keep nobody from hearing or answering. */
+const HARMLESS: readonly string[] = ["jump", "drift"];
+
+/**
+ * Rejects with a `SimulationError` when the views are not one in time, or one goes back, or somebody is accused
+ * though nothing went wrong but clocks.
+ */
+export function runMembership(options: MembershipOptions): Promise<FaultPlan> {
+  const { seed, drain, kinds = FAULT_KINDS, mutant } = options;
   const replay = (seed: number): string => `SEED=${seed} bun test tests/simulation/membership.test.ts`;
   const world = {
     seed,
     replay,
-    skew: 60_000,
+    skew: 3_600_000,
     drift: 0.01,
     lateness: 4,
     ...(drain === undefined ? {} : { drain }),
   };
   return simulate(world, async (simulation) => {
     const names = ["a", "b", "c", "d", "e", "f", "g"].slice(0, simulation.random.between(3, 8) | 0);
-    const village = new Village(simulation, { latency: [0.2, 5] }, "fast");
+    const village = new Village(simulation, { latency: [0.2, 5] }, "fast", mutant);
     for (const name of names) village.start(name);
-    injectFaults(simulation, {
+    const plan = injectFaults(simulation, {
       network: village.network,
       nodes: names,
       ms: FAULTS,
       restart: (name) => village.start(name),
-      kinds: FAULT_KINDS,
+      kinds,
     });
+    village.innocent = Object.keys(plan).every((kind) => HARMLESS.includes(kind));
     await village.run(FAULTS);
     if (!await village.until(() => village.agreed(names), HEALED)) {
       throw new Error(`no agreement ${HEALED} ms after the last fault: ${village.shown()}`);
     }
+    return plan;
   });
 }
 
@@ -62,7 +78,10 @@ export class Village {
   readonly network: SimulatedNetwork;
   readonly nodes: Map<string, Node> = new Map();
   readonly events: (readonly [node: string, event: ClusterEvent])[] = [];
+  /** Whether nobody has a reason to accuse anybody. */
+  innocent: boolean = false;
   readonly #simulation: Simulation;
+  readonly #mutant: Mutant | undefined;
   readonly #timing: Timing | "fast" | "default" | "relaxed";
   readonly #views: Map<string, ClusterView> = new Map();
   #broken: string | undefined;
@@ -71,16 +90,18 @@ export class Village {
     simulation: Simulation,
     conditions: { readonly latency: readonly [number, number]; readonly loss?: number },
     timing: Timing | "fast" | "default" | "relaxed",
+    mutant?: Mutant,
   ) {
     this.#simulation = simulation;
     this.#timing = timing;
+    this.#mutant = mutant;
     this.network = simulation.network(conditions);
   }
 
   start(name: string): void {
     const runtime = this.#simulation.runtime(name);
     const app = createMediator({ handlers: [handle(Ask, () => {})], runtime });
-    const { backend } = this.network;
+    const backend = this.#mutant?.(this.network.backend) ?? this.network.backend;
     this.nodes.delete(name);
     this.#views.delete(name);
     void joinCluster(app, { node: name, endpoint: `sim:${name}`, backend, timing: this.#timing }).then(
@@ -128,6 +149,11 @@ export class Village {
       if (this.nodes.get(name) !== node) return;
       this.#views.set(name, view);
       for (const event of view.events) this.events.push([name, event]);
+      const accused = view.members.find(({ suspected, reachable }) => suspected || !reachable) ??
+        view.events.flatMap((event) => event.type === "faulted" ? [event.member] : [])[0];
+      if (this.innocent && accused !== undefined) {
+        this.#broken = `${name} accused ${accused.id}, though nothing went wrong but clocks`;
+      }
       if (before !== undefined && view.version <= before.version) {
         this.#broken = `a view of ${name} went from version ${before.version} to ${view.version}`;
       }

@@ -1,11 +1,11 @@
 /** Backends with a rule broken on purpose. What does not notice them proves nothing. */
 
 import { CatgaError, systemFault } from "@catga/catga";
-import type { Backend, Frame, Transport } from "@catga/catga/ports";
+import type { Backend, ExchangeOptions, Frame, Runtime, Transport } from "@catga/catga/ports";
 
 export type Mutant = (backend: Backend) => Backend;
 
-/** Says of frames that may have been taken that they certainly were not. */
+/** Says of frames that may have been taken that they certainly were not, so that started calls fail over. */
 export const liar: Mutant = changing((transport) => ({
   exchange: (to, frame, reply, options) =>
     transport.exchange(to, frame, reply, options).then(undefined, (thrown: CatgaError) => {
@@ -48,6 +48,53 @@ export const stutterer: Mutant = changing((transport) => ({
       }, options)),
 }));
 
+/** How old a heartbeat may be, in ms: the timeout of the profile `fast`. */
+const STALE = 1000;
+
+/** Judges how old a heartbeat is by the time of its sender: one that is too old was not heard. */
+export const sundial: Mutant = judging((sent) => sent);
+
+/** The same, by a node that knows how far the sender's clock was off when it first heard of it. */
+export const pocketWatch: Mutant = judging((sent, now, offsets, from) => {
+  const offset = offsets.get(from) ?? now - sent;
+  offsets.set(from, offset);
+  return sent + offset;
+});
+
+/** Puts the sender's time into heartbeats, and keeps from the node what is too old by it. */
+function judging(
+  timeOf: (sent: number, now: number, offsets: Map<string, number>, from: string) => number,
+): Mutant {
+  return changing((transport, { clock }) => {
+    const offsets = new Map<string, number>();
+    const stamp = (frame: Frame): Frame => JSON.stringify([...JSON.parse(String(frame)), clock.wall()]);
+    const isStale = (frame: Frame): boolean => {
+      const [, kind, from, , , , sent] = JSON.parse(String(frame)) as [number, string, string, ...number[]];
+      const now = clock.wall();
+      return kind === "beat" && now - timeOf(sent!, now, offsets, from) > STALE;
+    };
+    return {
+      exchange: (to, frame, reply, options) =>
+        transport.exchange(
+          to,
+          stamp(frame),
+          (answer) => isStale(answer) ? undefined : reply(answer),
+          options,
+        ),
+      serve: (self, receiver) =>
+        transport.serve(
+          self,
+          (frame, reply, options) =>
+            isStale(frame) ? silence(options) : receiver(frame, (answer) => reply(stamp(answer)), options),
+        ),
+    };
+  });
+}
+
+function silence({ signal }: ExchangeOptions): Promise<void> {
+  return new Promise((resolve) => signal?.addEventListener("abort", () => resolve(), { once: true }));
+}
+
 function swapped(frame: Frame): Frame {
   const envelope = JSON.parse(String(frame)) as [number, string, string, number, number, [number][]];
   const [first, second] = envelope[5];
@@ -56,7 +103,7 @@ function swapped(frame: Frame): Frame {
   return JSON.stringify(envelope);
 }
 
-function changing(change: (transport: Transport) => Partial<Transport>): Mutant {
+function changing(change: (transport: Transport, runtime: Runtime) => Partial<Transport>): Mutant {
   return (backend) => ({
     ...backend,
     open: (host) => {
@@ -67,7 +114,7 @@ function changing(change: (transport: Transport) => Partial<Transport>): Mutant 
         serve: (self, receiver) => transport.serve(self, receiver),
         exchange: (to, frame, reply, options) => transport.exchange(to, frame, reply, options),
         [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
-        ...change(transport),
+        ...change(transport, host.runtime),
       };
       return { ...parts, transport: own };
     },

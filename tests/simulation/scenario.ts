@@ -54,8 +54,8 @@ export function runSeed(options: ScenarioOptions): Promise<ScenarioReport> {
   const world = {
     seed,
     replay,
-    skew: 60_000,
-    drift: 0.001,
+    skew: 3_600_000,
+    drift: 0.01,
     lateness: 4,
     ...(drain === undefined ? {} : { drain }),
   };

@@ -2,19 +2,44 @@
 
 import process from "node:process";
 import { createInterface } from "node:readline";
+import type { Drain } from "@catga/catga/testing";
 import { drain } from "./drain.ts";
+import { runLeases } from "./lease_scenario.ts";
+import { runMembership } from "./membership_scenario.ts";
 import { runSeed } from "./scenario.ts";
+import { runShards } from "./shards_scenario.ts";
+
+interface SeedOptions {
+  readonly seed: number;
+  readonly drain?: Drain | undefined;
+}
+
+/** What a run may answer with; the rest of it is not looked at. */
+interface Outcome {
+  readonly outcomes?: Readonly<Record<string, number>>;
+}
+
+type Scenario = (options: SeedOptions) => Promise<object>;
+
+/** All scenarios, by the name of the test that runs one seed of it again. */
+const scenarios: Readonly<Record<string, Scenario>> = {
+  cluster: runSeed,
+  membership: runMembership,
+  lease: runLeases,
+  shards: runShards,
+};
 
 const say = (message: object): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);
 
-say({ ready: true });
+say({ ready: true, scenarios: Object.keys(scenarios) });
 for await (const line of createInterface({ input: process.stdin })) {
-  for (const seed of JSON.parse(line) as number[]) {
+  const { scenario, seeds } = JSON.parse(line) as { readonly scenario: string; readonly seeds: number[] };
+  for (const seed of seeds) {
     try {
-      const { outcomes } = await runSeed({ seed, drain });
-      say({ seed, outcomes });
+      const { outcomes }: Outcome = await scenarios[scenario]!({ seed, drain });
+      say({ scenario, seed, outcomes });
     } catch (error) {
-      say({ seed, error: error instanceof Error ? error.message : String(error) });
+      say({ scenario, seed, error: error instanceof Error ? error.message : String(error) });
     }
   }
   say({ ready: true });

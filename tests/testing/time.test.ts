@@ -130,6 +130,87 @@ describe("clocks", () => {
   });
 });
 
+describe("clocks that are set", () => {
+  test("wall clocks jump forwards and backwards, and nothing else notices", async () => {
+    const simulation = createSimulation({ seed: 1, start: 1_000_000 });
+    const { clock } = simulation.runtime("a");
+    const heard: string[] = [];
+    ring(simulation, "a", [150], heard);
+    await simulation.run(100);
+    const before = clock.mono();
+    simulation.setClock("a", { skew: 3_600_000 });
+    expect([clock.wall(), clock.mono()]).toEqual([4_600_100, before]);
+    simulation.setClock("a", { skew: -3_600_000 });
+    expect(clock.wall()).toBe(-2_599_900);
+    await simulation.run(49);
+    expect(heard).toEqual([]);
+    await simulation.run(1);
+    expect([heard, clock.wall(), clock.mono()]).toEqual([["a150"], -2_599_850, before + 50]);
+  });
+
+  test("clocks go at another pace from now on, and timers come neither early nor late by them", async () => {
+    for (const drift of [0.01, -0.01]) {
+      const simulation = createSimulation({ seed: 3, start: 0, drift: 0.002 });
+      const { clock } = simulation.runtime("a");
+      const rang: number[] = [];
+      const began = clock.mono();
+      for (const ms of [500, 1000, 100_000]) clock.timer(ms, () => void rang.push(clock.mono() - began - ms));
+      const stop = clock.timer(2000, () => void rang.push(NaN));
+      await simulation.run(700);
+      const [mono, wall] = [clock.mono(), clock.wall()];
+      simulation.setClock("a", { drift });
+      expect([clock.mono(), clock.wall()]).toEqual([mono, wall]);
+      await simulation.run(1000);
+      expect(Math.abs(clock.mono() - mono - 1000 * (1 + drift))).toBeLessThan(0.001);
+      expect(Math.abs(clock.wall() - wall - 1000 * (1 + drift))).toBeLessThan(1.1);
+      stop();
+      await simulation.run(105_000);
+      expect(rang).toHaveLength(3);
+      expect(Math.min(...rang)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...rang)).toBeLessThan(0.01);
+      expect(simulation.pending().timers).toBe(0);
+    }
+  });
+
+  test("a machine keeps its clocks over a crash, and they can be set while its node is down", async () => {
+    const simulation = createSimulation({ seed: 1, start: 0 });
+    simulation.runtime("a");
+    simulation.setClock("a", { skew: 1000, drift: 0.01 });
+    simulation.crash("a");
+    await simulation.run(1000);
+    expect(simulation.restart("a").clock.wall()).toBe(2010);
+    simulation.crash("a");
+    simulation.setClock("a", { skew: 0 });
+    const { clock } = simulation.restart("a");
+    const before = clock.mono();
+    await simulation.run(1000);
+    expect([clock.wall(), Math.round(clock.mono() - before)]).toEqual([2010, 1010]);
+  });
+
+  test("what a pause held back keeps its order when the clock is set meanwhile", async () => {
+    const simulation = createSimulation({ seed: 1 });
+    const heard: string[] = [];
+    ring(simulation, "a", [5, 10, 100], heard);
+    simulation.pause("a");
+    await simulation.run(50);
+    simulation.setClock("a", { drift: 0.01 });
+    simulation.resume("a");
+    await simulation.run(0);
+    expect(heard).toEqual(["a5", "a10"]);
+    await simulation.run(50);
+    expect(heard).toEqual(["a5", "a10", "a100"]);
+  });
+
+  test("what cannot be set is refused", () => {
+    const simulation = createSimulation({ seed: 1 });
+    simulation.runtime("a");
+    expect(() => simulation.setClock("b", { skew: 1 })).toThrow("no such node");
+    for (const drift of [-1, NaN, Infinity]) {
+      expect(() => simulation.setClock("a", { drift })).toThrow("drift is");
+    }
+  });
+});
+
 describe("nodes", () => {
   test("a crash takes the timers of that life with it, and a new life has none", async () => {
     const simulation = createSimulation({ seed: 1 });

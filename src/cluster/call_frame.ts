@@ -192,7 +192,7 @@ class InboundCall implements Entrant {
     const { handling } = this.#frame.inbound;
     const refused = handling.admit(this.message, this.#origin);
     if (refused !== undefined) {
-      this.#refuse("UNAVAILABLE", refused);
+      this.#settle(failure(refused), false);
       return Promise.resolve();
     }
     return handling.dispatch(messageOf(this.message, "command"), this.#origin).then((result) =>

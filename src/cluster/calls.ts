@@ -1,4 +1,4 @@
-import { failure, type Fault, type Result, systemFault } from "../result.ts";
+import { failure, type Fault, type Result } from "../result.ts";
 import type { Message } from "../message/message.ts";
 import type { RouteCall, Router } from "../message/route.ts";
 import type { Contract } from "../message/contract.ts";
@@ -121,7 +121,7 @@ export class Calls implements Caller {
     origin.bounded = true;
     const refused = handling.admit(message, origin);
     if (refused !== undefined) {
-      return queueMicrotask(() => call.settle(failure(systemFault("UNAVAILABLE", refused)), false, false));
+      return queueMicrotask(() => call.settle(failure(refused), false, false));
     }
     call.onCancel = (fault) => origin.context?.cancel(fault);
     handling.dispatch(messageOf(message, "command"), origin).then((result) =>

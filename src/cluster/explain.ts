@@ -31,7 +31,11 @@ export function explain({ type, body }: Message, situation: Situation): Explanat
   const names = new Set(targets.map(({ id }) => id));
   const target = shard === undefined || route !== undefined
     ? candidates.pick(chosen, call)
-    : targets.find(({ id }) => id === shard.owner);
+    : shard.here === "owned"
+    ? targets.find(({ local }) => local)
+    : shard.owner === undefined
+    ? undefined
+    : candidates.named(type, shard.owner);
   return {
     type,
     key,

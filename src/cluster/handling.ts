@@ -1,4 +1,4 @@
-import type { Fault, Result } from "../result.ts";
+import type { Fault, Result, SystemFault } from "../result.ts";
 import type { Message } from "../message/message.ts";
 import type { Origin } from "../mediator/context.ts";
 import type { Caching } from "./caching.ts";
@@ -17,7 +17,10 @@ export class Handling {
   }
 
   /** Why a message cannot be handled here just now; `undefined` when it can, which is then begun. */
-  admit(message: { readonly type: string; readonly body: unknown }, origin: Origin): string | undefined {
+  admit(
+    message: { readonly type: string; readonly body: unknown },
+    origin: Origin,
+  ): SystemFault | undefined {
     return this.shards.admit(message, origin);
   }
 

@@ -28,6 +28,7 @@ export class LeasedLeadership implements Leadership {
   readonly #host: LeasedLeadershipHost;
   readonly #closed: AbortController = new AbortController();
   readonly #ttl: number;
+  #follows = false;
   #standing: KeptLease | undefined;
   #seen: LeaseHolder | undefined;
   #shown: Leader | undefined;
@@ -35,7 +36,33 @@ export class LeasedLeadership implements Leadership {
   constructor(host: LeasedLeadershipHost) {
     this.#host = host;
     this.#ttl = Math.max(host.membership.timing.timeout, SHORTEST);
-    const { store, runtime } = host;
+  }
+
+  get leader(): Leader | undefined {
+    // Its own lease may be over before anything could say so.
+    return this.#shown?.local === true && this.#standing?.held === undefined ? undefined : this.#shown;
+  }
+
+  look(): void {
+    const { self } = this.#host.membership;
+    if (this.#closed.signal.aborted) return;
+    if (!this.#follows) this.#follow();
+    if (self.status === "ready" && self.kind === "process") this.#standing ??= this.#stand();
+  }
+
+  async resign(): Promise<void> {
+    await this.#standing?.letGo(this.#ttl);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort();
+    await this.#standing?.close();
+    this.#show();
+  }
+
+  #follow(): void {
+    this.#follows = true;
+    const { store, runtime } = this.#host;
     const { signal } = this.#closed;
     runtime.background(follow(KEY, {
       store,
@@ -49,27 +76,6 @@ export class LeasedLeadership implements Leadership {
     }));
   }
 
-  get leader(): Leader | undefined {
-    // Its own lease may be over before anything could say so.
-    return this.#shown?.local === true && this.#standing?.held === undefined ? undefined : this.#shown;
-  }
-
-  look(): void {
-    const { self } = this.#host.membership;
-    if (self.status !== "ready" || self.kind !== "process" || this.#closed.signal.aborted) return;
-    this.#standing ??= this.#stand();
-  }
-
-  async resign(): Promise<void> {
-    await this.#standing?.letGo(this.#ttl);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed.abort();
-    await this.#standing?.close();
-    this.#show();
-  }
-
   #stand(): KeptLease {
     const { store, runtime, membership } = this.#host;
     const owner = membership.self.id;
@@ -79,7 +85,11 @@ export class LeasedLeadership implements Leadership {
       owner,
       ttl: this.#ttl,
       key: () => KEY,
-      gained: () => this.#show(),
+      gained: () => {
+        // Whoever led before does no more, however late the watch says so.
+        this.#seen = undefined;
+        this.#show();
+      },
       lost: () => this.#show(),
       failed: (cause) => {
         const message = `"${owner}" cannot stand for leader just now: the store cannot be asked`;

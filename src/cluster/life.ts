@@ -150,10 +150,13 @@ export class Life {
   }
 
   async #leave(): Promise<void> {
-    await this.#announce("draining");
+    const announced = this.#announce("draining");
+    // Neither slow tasks of the leader nor nodes that do not answer keep shards from their next owners.
+    const given = this.sender.handling.shards.close();
+    await announced;
     const end = this.#clock.mono() + this.#drain;
     await within(this.#clock, this.singletons.stop(), this.#drain);
-    await Promise.all([this.leadership[Symbol.asyncDispose](), this.sender.handling.shards.close()]);
+    await Promise.all([this.leadership[Symbol.asyncDispose](), given]);
     await drained(this.#clock, () => this.#load(), end);
     this.#heart.stop();
     await this.#announce("left");

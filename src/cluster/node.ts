@@ -7,7 +7,7 @@ import { Origin } from "../mediator/context.ts";
 import type { BatchOptions, Results, SendOptions } from "../mediator/types.ts";
 import { explain } from "./explain.ts";
 import { healthOf } from "./health.ts";
-import { type Explanation, type Inspection, ringOf } from "./inspect.ts";
+import { type Explanation, type Inspection, ringOf, type RingShare } from "./inspect.ts";
 import type { Leader } from "./leader.ts";
 import { Life, type NodeParts } from "./life.ts";
 import type { Settings, SettingsSpec } from "./settings.ts";
@@ -20,6 +20,11 @@ export class ClusterNode implements Node {
   readonly #life: Life;
   readonly #sender: Sender;
   readonly #router: Router;
+  /** How keys fall by the view of a digest; to work it out takes a while. */
+  #ring: { readonly digest: number | undefined; readonly shares: readonly RingShare[] } = {
+    digest: undefined,
+    shares: [],
+  };
 
   constructor(parts: NodeParts) {
     this.#life = new Life(parts);
@@ -123,13 +128,15 @@ export class ClusterNode implements Node {
 
   inspect(): Inspection {
     const members = this.members();
+    const view = this.#life.view([]);
+    if (this.#ring.digest !== view.digest) this.#ring = { digest: view.digest, shares: ringOf(members) };
     return {
       self: members.find(({ local }) => local)!,
-      view: this.#life.view([]),
+      view,
       leader: this.leader,
       stats: this.stats(),
       targets: this.#sender.candidates.states(),
-      ring: ringOf(members),
+      ring: this.#ring.shares,
       shards: this.#sender.handling.shards.states(),
       cache: this.#sender.handling.caching.cache.stats(),
       hotKeys: this.#sender.candidates.hot(),

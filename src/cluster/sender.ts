@@ -84,6 +84,7 @@ export class Sender implements Host {
       shards: handling.shards,
       nextId,
       nobody,
+      left: (type) => this.#left ? leftFault(type) : undefined,
     });
     this.#layers = behaviors.length === 0
       ? undefined
@@ -159,15 +160,16 @@ export class Sender implements Host {
   }
 
   /** What this node keeps ends with the success of its own command, and not only when word of it comes. */
-  async #change(
+  #change(
     message: Message,
     origin: Origin | undefined,
     contract: Contract,
   ): Promise<Result<unknown, Fault>> {
     this.candidates.heat(message, contract);
-    const result = await this.#route(message, origin, contract);
-    if (result.ok) this.handling.caching.succeeded(contract, origin);
-    return result;
+    return this.#route(message, origin, contract).then((result) => {
+      if (result.ok) this.handling.caching.succeeded(contract, origin);
+      return result;
+    });
   }
 
   #route(

@@ -17,7 +17,7 @@ import {
 
 const COUNT = 8;
 /** How long things go wrong, and how soon after that everything has its place again, in ms. */
-const FAULTS = 8000;
+const FAULTS = 6000;
 const HEALED = 6000;
 /** Clocks drift apart by less than the 1 % that leases allow for, and timers are less late than that. */
 const DRIFT = 0.0045;
@@ -85,7 +85,7 @@ export function runShards({ seed, drain, mutant = {} }: ShardOptions): Promise<S
     }
     const left = await depot.leave();
     if (!left) throw new Error("not all nodes have left in time");
-    await depot.run(5000);
+    await depot.run(1500);
     depot.assertIdle();
     const { handled, moves, terms, refused } = depot;
     return {
@@ -390,7 +390,7 @@ class Depot {
       this.#seenTerms.set(node, term!);
       this.terms.set(term!, name);
     }
-    if (++this.#looks % 16 === 0) this.#lookAtOwners();
+    if (++this.#looks % 64 === 0) this.#lookAtOwners();
     return this.#broken;
   }
 

@@ -18,6 +18,11 @@ export class HeldShard implements OwnedShard {
     this.token = token;
   }
 
+  /** Whether anything is handled because of it. */
+  get busy(): boolean {
+    return this.#running.size > 0;
+  }
+
   enter(origin: Origin): void {
     origin.shard = this;
     this.#running.add(origin);
@@ -25,13 +30,13 @@ export class HeldShard implements OwnedShard {
 
   exit(origin: Origin): void {
     this.#running.delete(origin);
-    if (this.#running.size === 0) this.#idle?.();
+    if (!this.busy) this.#idle?.();
   }
 
   /** Lets nothing more in; settles when nothing is handled any longer. */
   close(): Promise<void> {
     this.leaving = true;
-    if (this.#running.size === 0) return Promise.resolve();
+    if (!this.busy) return Promise.resolve();
     return new Promise((resolve) => {
       const before = this.#idle;
       this.#idle = () => {

@@ -4,14 +4,15 @@ import type { Store } from "../../ports/store.ts";
 import { KeptLease } from "../../durable/kept_lease.ts";
 import type { Lease } from "../../durable/lease.ts";
 import { HeldShard } from "./held_shard.ts";
-import { movedFault, type Ownership, type OwnershipHost } from "./ownership.ts";
+import { drop, type Ownership, type OwnershipHost } from "./ownership.ts";
 import { NOWHERE, type Placement, placementOf } from "./placement.ts";
 import { ShardClaims } from "./shard_claims.ts";
 import type { ShardGroup } from "./shard_group.ts";
 import { keyOfShard, SESSIONS, shardOfKey } from "./shard_record.ts";
 import { type FollowedRecord, ShardTable } from "./shard_table.ts";
+import { Slots } from "./slots.ts";
 
-/** How many shards are taken or given away at a time. */
+/** For how many shards the store is asked at a time. */
 const AT_ONCE = 16;
 /** The shortest time of a lease, in ms. */
 const SHORTEST = 100;
@@ -50,8 +51,7 @@ export class LeasedOwnership implements Ownership {
   readonly #busy: Map<string, Promise<void>> = new Map();
   /** Keys that nothing more is to be done about until there is news of them or a heartbeat has passed. */
   readonly #tried: Set<string> = new Set();
-  /** Whether the leases of others are over, as far as this heartbeat has looked. */
-  readonly #over: Map<string, Promise<boolean>> = new Map();
+  readonly #slots: Slots = new Slots(AT_ONCE);
   #table: ShardTable | undefined;
   #session: KeptLease | undefined;
   #holding: Holding | undefined;
@@ -74,7 +74,7 @@ export class LeasedOwnership implements Ownership {
     this.#table ??= new ShardTable(store, runtime, (key, record) => this.#heard(key, record));
     for (const group of groups.values()) {
       if (!this.#shown.has(group)) this.#show(group, this.#table);
-      if (!group.served) continue;
+      if (!group.served || membership.self.kind !== "process") continue;
       this.#session ??= this.#begin();
       const before = this.#plans.get(group)?.placement ?? NOWHERE;
       const placement = placementOf(group, membership.everyone(), before);
@@ -84,7 +84,7 @@ export class LeasedOwnership implements Ownership {
   }
 
   tick(): void {
-    this.#over.clear();
+    this.#holding?.claims.tick();
     this.#tried.clear();
     this.#moved = 0;
     this.#kick();
@@ -127,8 +127,7 @@ export class LeasedOwnership implements Ownership {
     this.#holding = undefined;
     this.#host.fit(false);
     for (const group of this.#host.groups.values()) {
-      for (const shard of group.held.values()) shard.cancel(movedFault(shard));
-      group.held.clear();
+      for (const shard of group.held.values()) drop(group, shard);
     }
   }
 
@@ -136,6 +135,9 @@ export class LeasedOwnership implements Ownership {
     const shard = shardOfKey(key);
     const group = shard && this.#host.groups.get(shard.group);
     if (group === undefined || shard!.index >= group.count) return;
+    const held = group.held.get(shard!.index);
+    // Should clocks drift by more than they may, what is another's by now is let go of here at the latest.
+    if (held !== undefined && record !== undefined && record.revision > held.token!) drop(group, held);
     this.#host.own(group, shard!.index, record && { id: record.owner, token: record.revision });
     this.#tried.delete(key);
     this.#kick();
@@ -170,7 +172,7 @@ export class LeasedOwnership implements Ownership {
         this.#stop?.();
         this.#stop = clock.timer(wait, () => this.#kick());
       }
-      for (let index = 0; index < group.count && this.#busy.size < AT_ONCE; index++) {
+      for (let index = 0; index < group.count && this.#slots.free; index++) {
         const wanted = placement.owners[index] === membership.self.id;
         // What is nobody's is taken at once; what somebody has moves when the nodes have been the same for a while.
         if (wanted || wait <= 0) this.#place(holding, group, index, wanted);
@@ -184,14 +186,18 @@ export class LeasedOwnership implements Ownership {
     const held = group.held.get(index);
     if (this.#busy.has(key)) return;
     if (held !== undefined) {
-      if (!wanted && this.#moved++ < this.#host.moves) this.#do(key, () => this.#leave(holding, group, held));
+      if (!wanted && this.#moved++ < this.#host.moves) this.#leave(holding, group, held);
       return;
     }
     // A request that came late may have taken what is no longer wanted.
     const stray = this.#table?.get(key)?.session === holding.lease.key;
     if (this.#tried.has(key) || !(wanted || stray)) return;
     this.#tried.add(key);
-    this.#do(key, () => wanted ? this.#take(holding, group, index, key) : holding.claims.giveBack(key));
+    this.#do(
+      key,
+      () =>
+        this.#slots.run(() => wanted ? this.#take(holding, group, index, key) : holding.claims.giveBack(key)),
+    );
   }
 
   #do(key: string, work: () => Promise<void>): void {
@@ -209,41 +215,30 @@ export class LeasedOwnership implements Ownership {
 
   async #take({ lease, claims }: Holding, group: ShardGroup, index: number, key: string): Promise<void> {
     const record = this.#table?.get(key);
-    if (record !== undefined && record.session !== lease.key && !await this.#isOver(claims, record.session)) {
-      return;
-    }
+    if (record !== undefined && record.session !== lease.key && !await claims.isOver(record.session)) return;
     const token = await claims.take(key, record?.revision);
     if (token === undefined || lease !== this.#holding?.lease || !lease.held()) return;
+    if (this.#closed) return await claims.giveBack(key);
     group.held.set(index, new HeldShard(group.name, index, token));
   }
 
-  #isOver(claims: ShardClaims, session: string): Promise<boolean> {
-    let over = this.#over.get(session);
-    if (over === undefined) this.#over.set(session, over = claims.isOver(session));
-    return over;
-  }
-
   /** Closes a shard, lets what is under way end, and gives it back. */
-  async #leave({ claims }: Holding, group: ShardGroup, shard: HeldShard): Promise<void> {
+  #leave({ lease, claims }: Holding, group: ShardGroup, shard: HeldShard): void {
     const { clock, drain } = this.#host;
-    await within(clock, shard.close(), drain);
-    shard.cancel(movedFault(shard));
-    if (group.held.get(shard.index) === shard) group.held.delete(shard.index);
-    await claims.giveBack(keyOfShard(group.name, shard.index));
+    const key = keyOfShard(group.name, shard.index);
+    this.#do(key, async () => {
+      await within(clock, shard.close(), drain);
+      drop(group, shard);
+      // The record of an owner whose lease is over is as good as none.
+      await this.#slots.run(async () => lease.held() ? await claims.giveBack(key) : undefined);
+    });
   }
 
-  /** Gives away everything: what is idle first. */
+  /** Gives away everything; what is idle does not wait for the rest. */
   async #leaveAll(): Promise<void> {
-    await Promise.all(this.#busy.values());
     const holding = this.#holding;
-    if (holding === undefined) return;
-    const { groups } = this.#host;
-    for (const group of groups.values()) {
-      for (const shard of group.held.values()) {
-        const key = keyOfShard(group.name, shard.index);
-        while (this.#busy.size >= AT_ONCE) await Promise.race(this.#busy.values());
-        this.#do(key, () => this.#leave(holding, group, shard));
-      }
+    for (const group of holding === undefined ? [] : this.#host.groups.values()) {
+      for (const shard of group.held.values()) if (!shard.leaving) this.#leave(holding!, group, shard);
     }
     await Promise.all(this.#busy.values());
   }

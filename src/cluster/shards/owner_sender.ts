@@ -1,4 +1,4 @@
-import { failure, type Fault, type Result, systemFault } from "../../result.ts";
+import { failure, type Fault, type Result } from "../../result.ts";
 import type { Contract } from "../../message/contract.ts";
 import type { Message } from "../../message/message.ts";
 import type { ShardPolicy } from "../../message/policy.ts";
@@ -21,6 +21,8 @@ export interface OwnerSenderHost {
   readonly shards: Shards;
   nextId(): string;
   nobody(type: string): Fault;
+  /** Why nothing can be sent any more, once this node has left. */
+  left(type: string): Fault | undefined;
 }
 
 /** One sharded message on its way. */
@@ -55,26 +57,25 @@ export class OwnerSender {
     const targets = candidates.of(type);
     if (targets.length === 0) return Promise.resolve(failure(nobody(type)));
     const own = given?.route === undefined ? targets.find(isLocal) : undefined;
+    const origin = unused(given);
     if (own !== undefined) {
-      const origin = given ?? new Origin();
       origin.watched = true;
       if (shards.admit(message, origin) === undefined) return calls.here(message, origin, own);
     }
-    return this.#elsewhere(message, given, contract, policy);
+    return this.#elsewhere(message, origin, contract, policy);
   }
 
   #elsewhere(
     message: Message,
-    given: Origin | undefined,
+    origin: Origin,
     contract: Contract,
     policy: ShardPolicy<unknown>,
   ): Promise<Result<unknown, Fault>> {
-    const { candidates, shards, calls, nextId } = this.#host;
+    const { candidates, shards, calls, nextId, left } = this.#host;
     const { type, body } = message;
     const key = policy.key(body);
     const group = shards.groupOf(type, policy);
     const index = group.indexOf(key);
-    const origin = given ?? new Origin();
     const signals = signalsOf(origin);
     if (signals.some((signal) => signal.aborted)) return Promise.resolve(failure(cancelledFault(type)));
     origin.id ??= nextId();
@@ -95,32 +96,35 @@ export class OwnerSender {
       type,
       group,
       index,
+      gone: () => left(type),
       ask: (owner) => {
         const target = candidates.named(type, owner);
         return target && this.#ask(sharded, target);
       },
-    }, calls.runtime);
+    }, calls);
   }
 
   /** Sends a message to where its sender wants it, whoever owns its shard. */
-  async #where(sharded: Sharded, router: Router): Promise<Result<unknown, Fault>> {
+  #where(sharded: Sharded, router: Router): Promise<Result<unknown, Fault>> {
     const { candidates, calls, nobody } = this.#host;
     const { message: { type }, key } = sharded;
     const target = candidates.pick(router, { type, key, zone: calls.zone });
-    return target === undefined ? failure(nobody(type)) : (await this.#ask(sharded, target)).result;
+    if (target === undefined) return Promise.resolve(failure(nobody(type)));
+    return this.#ask(sharded, target).then(({ result }) => result);
   }
 
   #ask(sharded: Sharded, target: Target): Promise<OwnerAnswer> {
     return target.local ? this.#askHere(sharded, target) : this.#askThere(sharded, target);
   }
 
-  async #askHere({ message, origin }: Sharded, target: Target): Promise<OwnerAnswer> {
+  async #askHere({ message, origin, deadline }: Sharded, target: Target): Promise<OwnerAnswer> {
     const { shards, calls } = this.#host;
     origin.watched = true;
     const refused = shards.admit(message, origin);
-    if (refused !== undefined) {
-      return { result: failure(systemFault("UNAVAILABLE", refused)), answered: false };
-    }
+    if (refused !== undefined) return { result: failure(refused), answered: false };
+    // The time that it waited counts.
+    origin.deadline = deadline;
+    origin.bounded = true;
     return { result: await calls.here(message, origin, target), answered: true };
   }
 
@@ -142,4 +146,10 @@ export class OwnerSender {
 
 function isLocal({ local }: Target): boolean {
   return local;
+}
+
+/** An origin of its own for each handling: what was handled with the given one may still go on. */
+function unused(given: Origin | undefined): Origin {
+  if (given?.shard === undefined) return given ?? new Origin();
+  return Object.assign(new Origin(), given, { shard: undefined, context: undefined });
 }

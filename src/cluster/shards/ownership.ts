@@ -40,3 +40,9 @@ export interface Ownership {
 export function movedFault({ group, index }: HeldShard): SystemFault {
   return systemFault("CANCELLED", `Shard ${index} of "${group}" is no longer this node's`);
 }
+
+/** Lets go of a shard, and tells what is still handled because of it. */
+export function drop(group: ShardGroup, shard: HeldShard): void {
+  if (group.held.get(shard.index) === shard) group.held.delete(shard.index);
+  shard.cancel(movedFault(shard));
+}

@@ -22,8 +22,9 @@ export const NOWHERE: Placement = { signature: "", nodes: 0, owners: [] };
  * @param before answered again where nothing is different
  */
 export function placementOf(group: ShardGroup, everyone: readonly Known[], before: Placement): Placement {
-  const nodes = everyone.map(({ record }) => record).filter(({ status, kind, fit, contracts }) =>
-    status === "ready" && kind === "process" && fit && contracts.some((type) => group.types.has(type))
+  const nodes = everyone.map(({ record }) => record).filter(({ status, kind, fit, weight, contracts }) =>
+    status === "ready" && kind === "process" && fit && weight > 0 &&
+    contracts.some((type) => group.types.has(type))
   );
   const signature = nodes.map(({ id, weight }) => `${id}*${weight}`).join(" ");
   if (signature === before.signature && before.owners.length === group.count) return before;

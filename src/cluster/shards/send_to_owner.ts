@@ -27,18 +27,25 @@ export interface OwnerCall {
   readonly deadline: number;
   readonly idempotent: boolean;
   readonly signals: readonly AbortSignal[];
+  /** Why nothing more can be asked from here, if that is so. */
+  gone(): Fault | undefined;
   /** Asks a node; `undefined` when that can take no call just now. */
   ask(owner: string): Promise<OwnerAnswer> | undefined;
+}
+
+/** What counts the calls that wait. */
+export interface Waits {
+  readonly runtime: Runtime;
+  begins(): void;
+  finished(): void;
 }
 
 /**
  * Asks the owner of a call's shard. While there is none, or the one that was asked provably began nothing, it waits
  * for the next, until the call's deadline.
  */
-export async function sendToOwner(
-  call: OwnerCall,
-  { clock, random }: Runtime,
-): Promise<Result<unknown, Fault>> {
+export async function sendToOwner(call: OwnerCall, waits: Waits): Promise<Result<unknown, Fault>> {
+  const { clock, random } = waits.runtime;
   const { type, group, index, deadline, idempotent, signals } = call;
   let last = "it has no owner";
   for (let tries = 1;; tries++) {
@@ -49,6 +56,8 @@ export async function sendToOwner(
       if (result.ok || answered || !mayAskAgain(result.error, idempotent)) return result;
       last = result.error.message;
     } else if (owner !== undefined) last = `"${owner.id}" owns it and cannot be given calls`;
+    const gone = call.gone();
+    if (gone !== undefined) return failure(gone);
     if (signals.some((signal) => signal.aborted)) return failure(cancelledFault(type));
     const wait = Math.min(backoff(tries, DELAY, LONGEST, random.u32()), deadline - clock.mono());
     if (wait <= 0) break;
@@ -58,26 +67,27 @@ export async function sendToOwner(
       const message = `Cannot send "${type}": ${WAITING} calls wait for shards of "${group.name}"`;
       return failure(systemFault("OVERLOADED", message));
     }
-    await untilOwned(group, wait, signals, clock);
+    waits.begins();
+    await untilOwned(call, wait, clock);
+    waits.finished();
   }
   const message = `Cannot send "${type}" to shard ${index} of "${group.name}" in time: ${last}`;
   return failure(systemFault("UNAVAILABLE", message));
 }
 
 function mayAskAgain({ code }: Fault, idempotent: boolean): boolean {
-  return code === "UNAVAILABLE" || (code === "TRANSPORT" && idempotent);
+  return code === "UNAVAILABLE" || code === "NO_HANDLER" || (code === "TRANSPORT" && idempotent);
 }
 
 /** Waits until a shard has another owner, but no longer than so many ms or until the call is given up. */
 async function untilOwned(
-  group: ShardGroup,
+  { group, index, signals }: OwnerCall,
   ms: number,
-  signals: readonly AbortSignal[],
   clock: Runtime["clock"],
 ): Promise<void> {
   const over = new AbortController();
   const wake = (): void => over.abort();
-  const stop = group.onOwned(wake);
+  const stop = group.onOwned(index, wake);
   for (const signal of signals) signal.addEventListener("abort", wake, { once: true });
   await sleep(clock, ms, over.signal);
   for (const signal of signals) signal.removeEventListener("abort", wake);

@@ -10,6 +10,7 @@ export class ShardClaims {
   readonly #clock: Clock;
   readonly #limit: number;
   readonly #record: ShardRecord;
+  readonly #over: Map<string, Promise<boolean>> = new Map();
 
   /** @param limit the longest one request may take, in ms */
   constructor(store: Store, clock: Clock, limit: number, record: ShardRecord) {
@@ -28,10 +29,14 @@ export class ShardClaims {
     try {
       return await this.#ask((signal) => this.#store.put(key, value, { expected: over ?? "absent", signal }));
     } catch (thrown) {
-      // It may be written all the same, now or by an earlier try: what is there decides.
+      // It may be written all the same, now or by an earlier try, or be no record at all: what is there decides.
       if (!CatgaError.is(thrown) || (thrown.code !== "TRANSPORT" && thrown.code !== "CONFLICT")) throw thrown;
       const entry = await this.#read(key);
-      return this.#isMine(entry) ? entry.revision : undefined;
+      if (entry === undefined || !(this.#isMine(entry) || recordOfShard(entry) === undefined)) {
+        return undefined;
+      }
+      // Once it is written anew, nothing that is still on its way can take it away.
+      return await this.#ask((signal) => this.#store.put(key, value, { expected: entry.revision, signal }));
     }
   }
 
@@ -42,9 +47,19 @@ export class ShardClaims {
     await this.#ask((signal) => this.#store.delete(key, { expected: entry.revision, signal }));
   }
 
-  /** Whether the lease of another owner is over. */
-  async isOver(session: string): Promise<boolean> {
-    return await this.#read(session) === undefined;
+  /** Whether the lease of another owner is over, as far as this heartbeat has looked. */
+  isOver(session: string): Promise<boolean> {
+    let over = this.#over.get(session);
+    if (over === undefined) {
+      over = this.#read(session).then((entry) => entry === undefined);
+      this.#over.set(session, over);
+    }
+    return over;
+  }
+
+  /** A heartbeat has passed. */
+  tick(): void {
+    this.#over.clear();
   }
 
   #isMine(entry: Entry | undefined): entry is Entry {

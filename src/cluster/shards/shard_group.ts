@@ -21,7 +21,8 @@ export class ShardGroup {
   readonly held: Map<number, HeldShard> = new Map();
   /** Who owned each of them last. */
   readonly #last: (string | undefined)[];
-  readonly #waiting: Set<() => void> = new Set();
+  /** Who waits for an owner, and of which of them. */
+  readonly #waiting: Map<() => void, number> = new Map();
 
   constructor(name: string, count: number) {
     this.name = name;
@@ -30,8 +31,13 @@ export class ShardGroup {
     this.#last = new Array<undefined>(count).fill(undefined);
   }
 
-  /** The number of the shard that a key belongs to, on all runtimes. */
+  /** The number of the shard that a key belongs to, on all runtimes. Throws a `TypeError` for what is no text. */
   indexOf(key: string): number {
+    if (typeof key !== "string") {
+      throw new TypeError(
+        `The key of a shard of "${this.name}" is of type ${typeof key}, but must be a string`,
+      );
+    }
     return hash32(key) % this.count;
   }
 
@@ -41,7 +47,7 @@ export class ShardGroup {
     this.owners[index] = owner;
     if (owner === undefined) return undefined;
     this.#last[index] = owner.id;
-    for (const wake of [...this.#waiting]) wake();
+    for (const [wake, waited] of this.#waiting) if (waited === index) wake();
     return from === owner.id ? undefined : from;
   }
 
@@ -50,9 +56,9 @@ export class ShardGroup {
     return this.#waiting.size;
   }
 
-  /** Calls a function whenever a shard got an owner; answers one that calls that off. */
-  onOwned(run: () => void): () => void {
-    this.#waiting.add(run);
+  /** Calls a function whenever a shard gets an owner; answers one that calls that off. */
+  onOwned(index: number, run: () => void): () => void {
+    this.#waiting.set(run, index);
     return () => void this.#waiting.delete(run);
   }
 }

@@ -1,4 +1,5 @@
 import type { Entry } from "../../ports/store.ts";
+import { isNodeName } from "../record.ts";
 
 /** What the names of all records of shards begin with. */
 export const RECORDS = "shards/of/";
@@ -20,7 +21,7 @@ export function keyOfShard(group: string, index: number): string {
 
 /** Which shard is kept under a key; `undefined` for no such key. */
 export function shardOfKey(key: string): { readonly group: string; readonly index: number } | undefined {
-  const [, group, digits] = /^shards\/of\/(.+)\/(\d{1,4})$/.exec(key) ?? [];
+  const [, group, digits] = /^shards\/of\/(.+)\/(0|[1-9]\d{0,3})$/.exec(key) ?? [];
   return group === undefined ? undefined : { group, index: Number(digits) };
 }
 
@@ -28,8 +29,13 @@ export function shardOfKey(key: string): { readonly group: string; readonly inde
 export function recordOfShard({ value }: Entry): ShardRecord | undefined {
   try {
     const { owner, session } = JSON.parse(value) as Partial<ShardRecord>;
-    return typeof owner === "string" && typeof session === "string" ? { owner, session } : undefined;
+    return isNodeName(owner) && isSession(session) ? { owner, session } : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Whether a text can be the key of a lease that shards are held by. */
+function isSession(text: unknown): text is string {
+  return typeof text === "string" && text.startsWith(SESSIONS) && text.length <= 512;
 }

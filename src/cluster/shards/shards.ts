@@ -1,4 +1,4 @@
-import { type Fault, faultOf, type Result } from "../../result.ts";
+import { type Fault, type Result, type SystemFault, systemFault } from "../../result.ts";
 import type { Contract } from "../../message/contract.ts";
 import type { Message } from "../../message/message.ts";
 import type { ShardPolicy } from "../../message/policy.ts";
@@ -96,7 +96,7 @@ export class Shards {
   admit(
     { type, body }: { readonly type: string; readonly body: unknown },
     origin: Origin,
-  ): string | undefined {
+  ): SystemFault | undefined {
     const policy = this.#served.get(type);
     if (policy === undefined) return undefined;
     const group = this.groupOf(type, policy);
@@ -104,13 +104,14 @@ export class Shards {
     try {
       index = group.indexOf(policy.key(body));
     } catch (thrown) {
-      return `"${type}" cannot be given to a shard, its key failed: ${faultOf(thrown).message}`;
+      const why = thrown instanceof Error ? thrown.message : String(thrown);
+      return systemFault("VALIDATION", `"${type}" cannot be given to a shard, its key failed: ${why}`);
     }
     const shard = group.held.get(index);
-    // What is at work because of a shard may finish with further messages to it.
-    const inner = shard !== undefined && origin.parent?.shard === shard;
-    if (shard === undefined || (shard.leaving && !inner) || !this.#ownership.holds()) {
-      return `"${type}" belongs to shard ${index} of "${group.name}", which is not this node's just now`;
+    if (shard === undefined || (shard.leaving && !mayFinish(shard, origin)) || !this.#ownership.holds()) {
+      const message =
+        `"${type}" belongs to shard ${index} of "${group.name}", which is not this node's just now`;
+      return systemFault("UNAVAILABLE", message);
     }
     shard.enter(origin);
     return undefined;
@@ -179,6 +180,15 @@ export class Shards {
       this.#host.changed();
     });
   }
+}
+
+/** What is at work because of shards that are given away may finish with further messages to them. */
+function mayFinish(shard: HeldShard, { parent }: Origin): boolean {
+  if (!shard.busy) return false;
+  for (let at = parent; at !== undefined; at = at.origin?.parent) {
+    if ((at.shard as HeldShard | undefined)?.leaving === true) return true;
+  }
+  return false;
 }
 
 function check(name: string, value: number, fits: boolean, wanted: string): void {

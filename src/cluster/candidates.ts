@@ -43,7 +43,7 @@ export class Candidates {
   /** A call is made. Answers how its answer is to be kept because its key is hot. */
   heat({ type, body }: Message, contract: Contract | undefined): CachePolicy<unknown> | undefined {
     if (this.hotKeys === undefined) return undefined;
-    const key = (contract?.key ?? contract?.shard?.key)?.(body);
+    const key = contract?.key?.(body);
     if (key === undefined) return undefined;
     const event = this.hotKeys.hit(type, key, this.#now());
     if (event !== undefined) this.#membership.note(event);

@@ -22,7 +22,7 @@ export interface Situation {
 /** Tells where a message would go and why, and sends nothing. */
 export function explain({ type, body }: Message, situation: Situation): Explanation {
   const { membership, candidates, shards, contract, route, router } = situation;
-  const key = (contract?.key ?? contract?.shard?.key)?.(body);
+  const key = contract?.key?.(body);
   const targets = candidates.of(type);
   const shard = contract?.shard && shards.stateOf(type, contract.shard, body);
   const chosen = route ?? contract?.route ?? router;

@@ -17,7 +17,10 @@ export function supervise(
       resolve(failure(fault));
     });
     if (over) return;
-    step(context).then((result) => {
+    const handling = step(context);
+    // Where layers have not said so already, its end is the handler's own.
+    context.later().handling ??= handling;
+    handling.then((result) => {
       stop();
       resolve(result);
     });

@@ -34,7 +34,8 @@ export function checkInput(
         return broke(thrown);
       }
       late.checked = true;
-      return next(context);
+      // It may have been given up meanwhile.
+      return message.cancelled === undefined ? next(context) : Promise.resolve(failure(message.cancelled));
     };
     try {
       const checked = schema.validate(message.body);

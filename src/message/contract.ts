@@ -156,7 +156,7 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     input,
     output,
     errors: errors ?? {},
-    key: policy.key,
+    key: policy.key ?? policy.shard?.key,
     timeout: policy.timeout,
     idempotent: policy.idempotent ?? false,
     hedge: policy.hedge,

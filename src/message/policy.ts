@@ -16,7 +16,7 @@ export interface Policy<In> {
   readonly hedge?: number | undefined;
   /** Picks the node; the cluster's own router if left out. */
   readonly route?: Router | undefined;
-  /** Lets one node own all messages of a key at a time; for commands and queries, and instead of `route`. */
+  /** Lets one node own all messages of a key at a time; for commands and queries, and instead of `key`, `hedge`, `route`. */
   readonly shard?: ShardPolicy<In> | undefined;
   /** Keeps answers of a query on the node that asked, as frozen copies; each tenant has its own. */
   readonly cache?: CachePolicy<In> | undefined;
@@ -61,15 +61,20 @@ export function isMessageName(text: string): boolean {
 export function checkPolicy(
   kind: Kind,
   type: string,
-  { timeout, hedge, cache, shard, route }: Policy<never>,
+  { timeout, cache, shard, ...policy }: Policy<never>,
 ): void {
+  const { hedge } = policy;
   for (const [name, ms] of Object.entries({ timeout, hedge, "cache.ttl": cache?.ttl })) {
     if (ms !== undefined && !(ms > 0)) refuse(type, `${name} is ${ms}, but must be above 0 ms`);
   }
   if (shard === undefined) return;
   const { count, group } = shard;
   if (kind !== "command" && kind !== "query") refuse(type, "only commands and queries have shards");
-  if (route !== undefined) refuse(type, "with a shard it has no route of its own");
+  for (const name of ["key", "hedge", "route"] as const) {
+    if (policy[name] !== undefined) {
+      refuse(type, `only its shard's owner handles it, so it has no ${name} of its own`);
+    }
+  }
   if (!(Number.isSafeInteger(count) && count >= 1 && count <= SHARDS)) {
     refuse(type, `shard.count is ${count}, but must be a whole number from 1 to ${SHARDS}`);
   }

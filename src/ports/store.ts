@@ -86,6 +86,9 @@ export interface Store {
   delete(key: string, options?: DeleteOptions): Promise<void>;
   /** The entries whose keys begin like this, ordered by key. */
   list(prefix: string, options?: ListOptions): Promise<readonly Entry[]>;
-  /** The entries whose keys begin like this, then each change; a slow reader gets the newest of each key. */
+  /**
+   * The entries whose keys begin like this, then each change; a slow reader gets the newest of each key. Over a
+   * network it notices by a heartbeat of its own that its connection is dead, and breaks off.
+   */
   watch(prefix: string, options?: WatchOptions): AsyncIterable<Change>;
 }

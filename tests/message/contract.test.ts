@@ -102,11 +102,13 @@ describe("what holds for a contract", () => {
     }
     expect(() => define({ key, count: 4, group: "no name" })).toThrow("shard.group");
     expect(() => event("a.b", { data: text, shard: { key, count: 4 } })).toThrow("only commands and queries");
-    const route = (): undefined => undefined;
-    expect(() => query("a.b", { input: text, output: text, route, shard: { key, count: 4 } })).toThrow(
-      "route",
-    );
-    expect(define({ key, count: 4096, group: "b.c" }).shard).toEqual({ key, count: 4096, group: "b.c" });
+    const others = { route: (): undefined => undefined, hedge: 5, key: () => "other" };
+    for (const [name, value] of Object.entries(others)) {
+      const policy = { input: text, output: text, shard: { key, count: 4 }, [name]: value };
+      expect(() => query("a.b", policy)).toThrow(`no ${name} of its own`);
+    }
+    const defined = define({ key, count: 4096, group: "b.c" });
+    expect([defined.shard, defined.key]).toEqual([{ key, count: 4096, group: "b.c" }, key]);
   });
 
   test("any Standard Schema will do, and is kept as it is", () => {

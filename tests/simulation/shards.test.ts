@@ -6,7 +6,7 @@ import { drain } from "./drain.ts";
 import { runShards, type ShardMutant, type ShardOutcome } from "./shards_scenario.ts";
 
 const chosen = process.env["SEED"];
-const count = Number(process.env["SHARD_SEEDS"] ?? ("Bun" in globalThis ? 100 : 20));
+const count = Number(process.env["SHARD_SEEDS"] ?? ("Bun" in globalThis ? 60 : 15));
 const first = chosen === undefined ? 1 : Number(chosen);
 const seeds = Array.from({ length: chosen === undefined ? count : 1 }, (_, index) => first + index);
 

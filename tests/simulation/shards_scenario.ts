@@ -85,7 +85,7 @@ export function runShards({ seed, drain, mutant = {} }: ShardOptions): Promise<S
     }
     const left = await depot.leave();
     if (!left) throw new Error("not all nodes have left in time");
-    await depot.run(1500);
+    await depot.run(8000);
     depot.assertIdle();
     const { handled, moves, terms, refused } = depot;
     return {

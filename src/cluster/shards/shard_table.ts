@@ -23,7 +23,12 @@ export class ShardTable {
     this.#changed = changed;
     const { signal } = this.#closed;
     const take = (key: string, entry: Entry | undefined): void => this.#take(key, entry);
-    runtime.background(follow(RECORDS, { store, runtime, signal, take }));
+    const failed = (cause: unknown): void => {
+      const message =
+        "The owners of shards cannot be followed in the store just now; what is known of them may be old";
+      runtime.log({ level: "warn", event: "shards.unfollowed", message, fields: { cause } });
+    };
+    runtime.background(follow(RECORDS, { store, runtime, signal, take, failed }));
   }
 
   get(key: string): FollowedRecord | undefined {

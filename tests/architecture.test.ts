@@ -13,7 +13,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, "all" | "type">>>> 
   mediator: allow("result", "schema", "message", "ports"),
   behaviors: allow("result", "schema", "message", "ports", "mediator"),
   wire: allow("result", "message", "ports"),
-  durable: allow("result", "message", "ports", "mediator"),
+  durable: allow("result", "schema", "message", "ports", "mediator", "wire", "ids"),
   cluster: allow("result", "schema", "message", "ports", "mediator", "behaviors", "wire", "durable"),
   testing: allow(
     "result",

@@ -110,6 +110,7 @@ export function http(options: HttpOptions): HttpBackend {
       return Promise.resolve();
     };
     return {
+      durability: "none",
       seeds: found === undefined
         ? () => fixed
         : readFound(() => found.endpoints(), signed, url, (entry) => given.log(entry)),
@@ -135,7 +136,6 @@ export function http(options: HttpOptions): HttpBackend {
 
   return {
     name: "http",
-    durability: "none",
     path,
     open,
     fetch: createReceive({ path: route, limit, window }, () => door ?? last, refusals),

@@ -1,13 +1,13 @@
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Backend, BackendHost, BackendParts } from "../../src/ports/backend.ts";
-import type { Store } from "../../src/ports/store.ts";
+import type { Storage } from "../../src/ports/storage.ts";
 import { MemoryHub } from "./hub.ts";
-import { memoryStore } from "./store.ts";
+import { memoryStorage } from "./storage.ts";
 import { MemoryTransport } from "./transport.ts";
 
 /**
  * A hub in this process. Give one and the same to all nodes that are to see each other; an endpoint is any name.
- * They also share a store, whose clock is that of the node that was opened first. Nothing outlives the process.
+ * They also share a storage, whose clock is that of the node that was opened first. Nothing outlives the process.
  *
  * @example
  * ```ts
@@ -23,14 +23,13 @@ import { MemoryTransport } from "./transport.ts";
  */
 export function memory(): Backend {
   const hub = new MemoryHub();
-  let store: Store | undefined;
+  let storage: Storage | undefined;
   return {
     name: "memory",
-    durability: "none",
     open: (host) => {
       const parts = openOn(hub, host);
-      store ??= memoryStore({ clock: host.runtime.clock });
-      return { ...parts, store };
+      storage ??= memoryStorage(host.runtime.clock);
+      return { ...parts, ...storage };
     },
   };
 }
@@ -40,5 +39,5 @@ function openOn(hub: MemoryHub, { self }: BackendHost): BackendParts {
   if (refused !== undefined) {
     throw new CatgaError(systemFault("CONFLICT", `Cannot open "${self.id}": ${refused}`));
   }
-  return { transport: new MemoryTransport(hub, self), seeds: () => hub.others(self) };
+  return { durability: "none", transport: new MemoryTransport(hub, self), seeds: () => hub.others(self) };
 }

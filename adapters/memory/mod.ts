@@ -20,4 +20,5 @@
  * @module
  */
 export { memory } from "./memory.ts";
+export { memoryStorage } from "./storage.ts";
 export { memoryStore, type MemoryStoreOptions } from "./store.ts";

@@ -6,6 +6,7 @@ import { ClusterNode } from "./node.ts";
 import { isNodeName } from "./record.ts";
 import { roundRobin } from "./routers/round_robin.ts";
 import { readTiming } from "./timing.ts";
+import type { Storage } from "../ports/storage.ts";
 import type { ClusterOptions, Node } from "./types.ts";
 
 /**
@@ -45,7 +46,6 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   if (!(weight > 0 && weight < Infinity)) {
     throw new RangeError(`Cannot join as "${id}": weight is ${weight}, but must be above 0`);
   }
-  refuseUnkept(mediator, options);
   const born = Math.floor(mediator.runtime.clock.wall());
   const parts = backend.open({ self: { id, endpoint }, runtime: mediator.runtime });
   const membership = new Membership({
@@ -70,6 +70,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     weight,
   }, timing);
   try {
+    if (options.unsafe !== true) refuseUnkept(mediator, backend.name, parts);
     const node = new ClusterNode({
       engine: mediator,
       membership,
@@ -94,11 +95,11 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   }
 }
 
-function refuseUnkept(mediator: Mediator, { backend, unsafe }: ClusterOptions): void {
-  if (backend.durability !== "none" || unsafe === true) return;
+function refuseUnkept(mediator: Mediator, name: string, { durability }: Storage): void {
+  if (durability !== "none") return;
   const asking = mediator.contracts.find((contract) => contract.kind === "reliable");
   if (asking === undefined) return;
-  const message = `Cannot join: "${asking.type}" is a reliable event, but ${backend.name} keeps nothing; ` +
+  const message = `Cannot join: "${asking.type}" is a reliable event, but ${name} keeps nothing; ` +
     "choose a backend that does, or set unsafe: true and let such events be lost";
   throw new CatgaError(systemFault("CONFLICT", message));
 }

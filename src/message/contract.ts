@@ -158,12 +158,14 @@ function define<K extends Kind, N extends string, In, P, Out, Err>(
     errors: errors ?? {},
     key: policy.key ?? policy.shard?.key,
     timeout: policy.timeout,
-    idempotent: policy.idempotent ?? false,
+    idempotent: policy.idempotent ?? policy.idempotency !== undefined,
     hedge: policy.hedge,
     route: policy.route,
     shard: policy.shard,
     cache: policy.cache,
     invalidates: policy.invalidates,
+    delivery: policy.delivery,
+    idempotency: policy.idempotency,
     summary: policy.summary,
   });
   Object.defineProperty(Made, "name", { value: type });

@@ -22,6 +22,10 @@ export interface Policy<In> {
   readonly cache?: CachePolicy<In> | undefined;
   /** Queries whose kept answers are let go, on every node, when a command has succeeded. */
   readonly invalidates?: readonly { readonly type: string }[] | undefined;
+  /** How a reliable event reaches its handlers. */
+  readonly delivery?: DeliveryPolicy | undefined;
+  /** Lets a command that comes again get the first answer instead of happening again; it is then idempotent too. */
+  readonly idempotency?: IdempotencyPolicy<In> | undefined;
   /** One line for a person, shown in generated documents. */
   readonly summary?: string | undefined;
 }
@@ -49,6 +53,29 @@ export interface CachePolicy<In> {
   readonly staleWhileRevalidate?: number | undefined;
 }
 
+/** How a reliable event reaches its handlers. */
+export interface DeliveryPolicy {
+  /**
+   * 1: each handler succeeds at least once. 2: an event that comes again within the window of the inbox runs no handler
+   * that has succeeded, and what the handler writes through its transaction happens once. @default 1
+   */
+  readonly qos?: 1 | 2 | undefined;
+  /** Who hears it: one node of each service, or every node. @default "service" */
+  readonly to?: "service" | "nodes" | undefined;
+  /** How often a handler is tried before the event is put back for later; 1 to 100. @default 3 */
+  readonly attempts?: number | undefined;
+  /** How long it is put back, in ms, once for each entry; after the last it is a dead letter. @default [5000, 60000] */
+  readonly redeliver?: readonly number[] | undefined;
+}
+
+/** How a command is known again. */
+export interface IdempotencyPolicy<In> {
+  /** What makes two of them the same; all of the body, whatever the order of its properties, if left out. */
+  readonly key?: ((body: In) => string) | undefined;
+  /** How long an answer is kept, in ms. @default 86400000 (a day) */
+  readonly retention?: number | undefined;
+}
+
 const NAME = /^[A-Za-z][\w.:-]{0,127}$/;
 const SHARDS = 4096;
 
@@ -61,12 +88,15 @@ export function isMessageName(text: string): boolean {
 export function checkPolicy(
   kind: Kind,
   type: string,
-  { timeout, cache, shard, ...policy }: Policy<never>,
+  { timeout, cache, shard, delivery, idempotency, ...policy }: Policy<never>,
 ): void {
   const { hedge } = policy;
-  for (const [name, ms] of Object.entries({ timeout, hedge, "cache.ttl": cache?.ttl })) {
+  const times = { timeout, hedge, "cache.ttl": cache?.ttl, "idempotency.retention": idempotency?.retention };
+  for (const [name, ms] of Object.entries(times)) {
     if (ms !== undefined && !(ms > 0)) refuse(type, `${name} is ${ms}, but must be above 0 ms`);
   }
+  if (idempotency !== undefined && kind !== "command") refuse(type, "only commands have idempotency");
+  if (delivery !== undefined) checkDelivery(kind, type, delivery);
   if (shard === undefined) return;
   const { count, group } = shard;
   if (kind !== "command" && kind !== "query") refuse(type, "only commands and queries have shards");
@@ -81,6 +111,18 @@ export function checkPolicy(
   if (group !== undefined && !isMessageName(group)) {
     refuse(type, `shard.group is "${group}", which is no name`);
   }
+}
+
+function checkDelivery(kind: Kind, type: string, { attempts = 1, redeliver = [] }: DeliveryPolicy): void {
+  if (kind !== "reliable") refuse(type, "only reliable events have delivery");
+  if (!(Number.isSafeInteger(attempts) && attempts >= 1 && attempts <= 100)) {
+    refuse(type, `delivery.attempts is ${attempts}, but must be a whole number from 1 to 100`);
+  }
+  if (redeliver.length > 100) {
+    refuse(type, `delivery.redeliver has ${redeliver.length} entries, but may have 100`);
+  }
+  const odd = redeliver.find((ms) => !(ms >= 0 && ms < Infinity));
+  if (odd !== undefined) refuse(type, `delivery.redeliver has ${odd}, but must have ms of 0 or more`);
 }
 
 function refuse(type: string, why: string): never {

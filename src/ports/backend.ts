@@ -1,9 +1,6 @@
-import type { Store } from "./store.ts";
+import type { Storage } from "./storage.ts";
 import type { Peer, Transport } from "./transport.ts";
 import type { Runtime } from "./runtime.ts";
-
-/** What survives: nothing, the end of a process, or the loss of power. */
-export type Durability = "none" | "process" | "power";
 
 /** What a backend is told of the node that uses it. */
 export interface BackendHost {
@@ -14,21 +11,17 @@ export interface BackendHost {
 }
 
 /** What a backend gives to one node. */
-export interface BackendParts {
+export interface BackendParts extends Storage {
   /** Carries its frames. */
   readonly transport: Transport;
   /** Nodes to ask for the others: endpoints known beforehand, or all that a registry lists just now. */
   seeds(): readonly Peer[];
-  /** What all nodes keep together; left out by a backend that keeps nothing. */
-  readonly store?: Store;
 }
 
 /** Everything outside the process that a node stands on. Changing it is one line. */
 export interface Backend {
   /** What the backend is called in messages. */
   readonly name: string;
-  /** What survives of what it is given to keep. */
-  readonly durability: Durability;
   /** Makes the parts for one node. Throws a `CatgaError` for an endpoint the backend refuses. */
   open(host: BackendHost): BackendParts;
 }

@@ -30,6 +30,7 @@
  *
  * @module
  */
+export * from "./crash_point.ts";
 export * from "./drain.ts";
 export type { FaultKind, FaultOptions, FaultPlan } from "./fault_plan.ts";
 export { FAULT_KINDS, injectFaults } from "./fault_plan.ts";

@@ -44,7 +44,7 @@ export class Network implements SimulatedNetwork, Carrier {
     this.world = world;
     this.#random = random;
     this.#links = new Links(options);
-    this.backend = { name: "simulated", durability: "none", open: (host) => this.#openFor(host) };
+    this.backend = { name: "simulated", open: (host) => this.#openFor(host) };
   }
 
   get stats(): NetworkStats {
@@ -161,7 +161,7 @@ export class Network implements SimulatedNetwork, Carrier {
     }
     const seeds = (): readonly Peer[] =>
       [...this.#seats.values()].map((seat) => seat.peer).filter((peer) => peer.endpoint !== self.endpoint);
-    return { transport: new SimulatedTransport(this, self, life), seeds };
+    return { durability: "none", transport: new SimulatedTransport(this, self, life), seeds };
   }
 
   #note(text: string): void {

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { CatgaError, command, createMediator, handle, query, systemFault, type } from "@catga/catga";
 import { joinCluster } from "@catga/catga/cluster";
 import { memory, memoryStore } from "@catga/catga/memory";
-import { type Backend, type Entry, type Store, systemRuntime, withStore } from "@catga/catga/ports";
+import { type Backend, type Entry, type Store, systemRuntime, withStorage } from "@catga/catga/ports";
 import { knownOf } from "../../src/cluster/known.ts";
 import type { NodeRecord } from "../../src/cluster/record.ts";
 import { NOWHERE, placementOf } from "../../src/cluster/shards/placement.ts";
@@ -210,9 +210,9 @@ describe("a call to an owner", () => {
 describe("nothing is left behind", () => {
   function counting(): { backend: Backend; open: () => number } {
     let open = 0;
-    const backend = withStore(memory(), ({ runtime }) => {
+    const backend = withStorage(memory(), ({ runtime }) => {
       const store = memoryStore({ clock: runtime.clock });
-      return changed(store, {
+      const counted = changed(store, {
         async *watch(prefix, options) {
           open++;
           try {
@@ -222,6 +222,7 @@ describe("nothing is left behind", () => {
           }
         },
       });
+      return { durability: "none", store: counted };
     });
     return { backend, open: () => open };
   }
@@ -258,14 +259,15 @@ describe("nothing is left behind", () => {
 test("a node that can own no shards keeps no lease for them", async () => {
   const Box = command("box", { ...text, shard: { count: 4, key: (body) => body } });
   let sessions = 0;
-  const backend = withStore(memory(), ({ runtime }) => {
+  const backend = withStorage(memory(), ({ runtime }) => {
     const store = memoryStore({ clock: runtime.clock });
-    return changed(store, {
+    const counted = changed(store, {
       put: (key, value, options) => {
         if (key.startsWith("shards/by/")) sessions++;
         return store.put(key, value, options);
       },
     });
+    return { durability: "none", store: counted };
   });
   const app = createMediator({ handlers: [handle(Box, (body) => body)] });
   const node = await joinCluster(app, { node: "a", endpoint: "memory:a", backend, timing, kind: "service" });

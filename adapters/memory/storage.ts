@@ -1,0 +1,9 @@
+import type { Clock } from "../../src/ports/runtime.ts";
+import type { Storage } from "../../src/ports/storage.ts";
+import { systemRuntime } from "../../src/ports/system_runtime.ts";
+import { memoryStore } from "./store.ts";
+
+/** Keeps things in this process, for all who are given it. Nothing outlives the process. */
+export function memoryStorage(clock: Clock = systemRuntime().clock): Storage {
+  return { durability: "none", store: memoryStore({ clock }) };
+}

@@ -20,6 +20,9 @@ const ROUTERS = [
   "powerOfTwo",
 ];
 
+const SNOWFLAKES = ["@sapphire/snowflake", "nodejs-snowflake"];
+const TIMED_TEXTS = ["@akashrajpurohit/snowflake-id", "flake-idgen, hex", "uuid v7", "uuidv7", "ulid"];
+
 const faster = (ours, peers) => peers.map((other) => ({ ours, other, peer: true }));
 
 export const rows = {
@@ -145,6 +148,43 @@ export const rows = {
     notes: [
       "256 points a node for catga and the limit, 128 for Effect, 160 for hashring, without its cache of keys.",
       "consistent-hash takes its points from Math.random: no two processes agree on an owner.",
+    ],
+  },
+  ids: {
+    title: "Ids: one by one, 4,096 into an array, and as text",
+    kind: "local",
+    unit: "ns an id",
+    candidates: [
+      "next: clock and counter",
+      "next: catga",
+      "next: catga, 41-10-12",
+      "next: catga, as numbers",
+      ...SNOWFLAKES.map((name) => `next: ${name}`),
+      "batch: counted into an array",
+      "batch: catga",
+      "text: clock and counter",
+      "text: catga",
+      "text: catga, UUID v7",
+      ...TIMED_TEXTS.map((name) => `text: ${name}`),
+      "text: nanoid, no time",
+      "text: randomUUID, no time",
+    ],
+    compare: [
+      { ours: "next: catga", other: "next: clock and counter", want: 1.15 },
+      { ours: "next: catga", wantAbsolute: 100 },
+      ...faster("next: catga", SNOWFLAKES.map((name) => `next: ${name}`)),
+      { ours: "batch: catga", other: "batch: counted into an array", want: 1.15 },
+      { ours: "batch: catga", wantAbsolute: 5 },
+      { ours: "text: catga", other: "text: clock and counter", want: 1.3 },
+      ...faster("text: catga", TIMED_TEXTS.map((name) => `text: ${name}`)),
+      ...faster("text: catga, UUID v7", ["uuid v7", "uuidv7", "ulid"].map((name) => `text: ${name}`)),
+      { ours: "text: catga", other: "text: nanoid, no time" },
+      { ours: "text: catga", other: "text: randomUUID, no time" },
+    ],
+    notes: [
+      "Each reads the clock for each id, or batch. Limits: a counter beside the bits of the ms, with no bounds.",
+      "catga's layout is 41-4-18, which allows 262 million ids a second for long; 41-10-12 allows 4.1 million and 41-5-7, whose ids fit a number, 128,000. Here all may run ahead of the clock.",
+      "@sapphire/snowflake makes the same id twice when more than 4,096 are taken in a ms; nodejs-snowflake, flake-idgen and @akashrajpurohit/snowflake-id wait for the next ms. nanoid and randomUUID say no time and have no order.",
     ],
   },
   routers: {

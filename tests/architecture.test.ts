@@ -26,7 +26,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, "all" | "type">>>> 
     "durable",
     "cluster",
   ),
-  ids: {},
+  ids: { ...allow("result"), ports: "type" },
   internal: {},
   /** `mod.ts`: importing the core loads neither behaviors nor a cluster. */
   core: allow("result", "schema", "message", "ports", "mediator"),
@@ -36,6 +36,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, "all" | "type">>>> 
 const anyAdapter = allow("result", "schema", "ports", "internal");
 const adapters: Readonly<Record<string, Adapter>> = {
   memory: {},
+  sqlite: {},
   http: {},
   hono: {
     src: { ...allow("message", "mediator"), cluster: "type" },

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { ensureInstalled, root, runtimes } from "./install.mjs";
 
-const scenarios = ["rolling", "stop", "block", "stutter", "partition", "poison", "kill"];
+const scenarios = ["rolling", "stop", "block", "stutter", "partition", "poison", "kill", "deliveries"];
 
 ensureInstalled();
 const options = readOptions();
@@ -43,16 +43,16 @@ function readOptions() {
       kills: { type: "string", default: "30" },
       pause: { type: "string", default: "60" },
       rate: { type: "string", default: "500" },
+      events: { type: "string", default: "20000" },
       seed: { type: "string", default: "1" },
     },
   });
   const only = values.only.split(",");
   const unknown = only.filter((name) => !scenarios.includes(name));
   if (unknown.length > 0) refuse(`--only names ${unknown.join(", ")}; there are ${scenarios.join(", ")}`);
-  const [rounds, kills, pause, rate, seed] = ["rounds", "kills", "pause", "rate", "seed"].map((name) =>
-    whole(name, values[name])
-  );
-  return { only, rounds, kills, pause: pause * 1000, rate, seed };
+  const [rounds, kills, pause, rate, events, seed] = ["rounds", "kills", "pause", "rate", "events", "seed"]
+    .map((name) => whole(name, values[name]));
+  return { only, rounds, kills, pause: pause * 1000, rate, events, seed };
 }
 
 function whole(name, text) {

@@ -1,5 +1,6 @@
 import { Hono } from "hono";
-import type { ClusterHealth, Status } from "../../src/cluster/types.ts";
+import type { ClusterHealth } from "../../src/cluster/health_types.ts";
+import type { Status } from "../../src/cluster/types.ts";
 import { answerProblem, problemOf } from "./problem.ts";
 import { systemFault } from "../../src/result.ts";
 

@@ -19,6 +19,8 @@
  *
  * @module
  */
+export { memoryEventStore, type MemoryEventStoreOptions } from "./event_store.ts";
 export { memory } from "./memory.ts";
+export { memoryQueue, type MemoryQueueOptions } from "./queue.ts";
 export { memoryStorage } from "./storage.ts";
 export { memoryStore, type MemoryStoreOptions } from "./store.ts";

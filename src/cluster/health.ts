@@ -1,4 +1,5 @@
-import type { ClusterHealth, Member, NodeHealth } from "./types.ts";
+import type { ClusterHealth, NodeHealth } from "./health_types.ts";
+import type { Member } from "./types.ts";
 
 /** What a health check shows of a view. */
 export function healthOf(self: string, members: readonly Member[]): ClusterHealth {

@@ -2,6 +2,7 @@ import type { QueryCacheStats } from "./cache_types.ts";
 import type { GuardedNode } from "./guard_types.ts";
 import type { HotKey } from "./hot_keys.ts";
 import type { Leader } from "./leader.ts";
+import type { ConsumerStats } from "../durable/consumer.ts";
 import { createRing } from "./ring.ts";
 import type { ShardState } from "./shards/shard_types.ts";
 import type { ClusterView, Member, NodeStats } from "./types.ts";
@@ -36,6 +37,8 @@ export interface Inspection {
   readonly ring: readonly RingShare[];
   /** The shards of the contracts that it serves or sends. */
   readonly shards: readonly ShardState[];
+  /** What its handlers of reliable events have heard. */
+  readonly deliveries: readonly ConsumerStats[];
   /** What it keeps of the answers of queries. */
   readonly cache: QueryCacheStats;
   /** Keys that take more than their share of its calls just now, the most called first. */

@@ -86,6 +86,8 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
       hotKeys: options.hotKeys,
       cache: options.cache,
       shards: options.shards,
+      service: options.service,
+      deliveries: options.deliveries,
     });
     await node.join();
     return node;
@@ -95,7 +97,14 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   }
 }
 
-function refuseUnkept(mediator: Mediator, name: string, { durability }: Storage): void {
+function refuseUnkept(mediator: Engine, name: string, { durability, store }: Storage): void {
+  const [command] = mediator.unkept;
+  if (command !== undefined && store === undefined) {
+    const message =
+      `Cannot join: "${command.type}" has idempotency, but ${name} has no store to keep its answers; ` +
+      "choose a backend with one, or give the mediator the behavior idempotent({ store })";
+    throw new CatgaError(systemFault("CONFLICT", message));
+  }
   if (durability !== "none") return;
   const asking = mediator.contracts.find((contract) => contract.kind === "reliable");
   if (asking === undefined) return;

@@ -1,10 +1,12 @@
 import { CatgaError, systemFault } from "../result.ts";
+import { Idempotency } from "../durable/idempotency/idempotency.ts";
 import { within } from "../internal/within.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import type { BackendParts } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
 import type { Clock } from "../ports/runtime.ts";
 import type { Capacity } from "./admission.ts";
+import type { DeliveryOptions } from "./delivery_options.ts";
 import { drained } from "./drained.ts";
 import { Heart } from "./heart.ts";
 import { Inbound } from "./inbound.ts";
@@ -12,6 +14,7 @@ import { LeasedLeadership } from "./leased_leadership.ts";
 import { type Leader, type Leadership, SoftLeadership } from "./leader.ts";
 import { Link } from "./link.ts";
 import type { Membership } from "./membership.ts";
+import { openReliable, type Reliable } from "./reliable.ts";
 import { Sender, type SenderOptions } from "./sender.ts";
 import { openSettings, type Settings, type SettingsSpec } from "./settings.ts";
 import { Singletons } from "./singletons.ts";
@@ -19,12 +22,14 @@ import type { ClusterEvent, ClusterView, Status } from "./types.ts";
 import { Watchers } from "./watchers.ts";
 
 /** What a node is made of. */
-export interface NodeParts extends Omit<SenderOptions, "leading" | "store" | "changed"> {
+export interface NodeParts extends Omit<SenderOptions, "leading" | "store" | "changed" | "reliable"> {
   readonly engine: Engine;
   readonly membership: Membership;
   readonly backend: BackendParts;
   readonly codec: Codec;
   readonly capacity: Capacity | undefined;
+  readonly service: string | undefined;
+  readonly deliveries: DeliveryOptions | undefined;
 }
 
 /** How long a goodbye waits for the others to take note, in ms. */
@@ -36,6 +41,7 @@ export class Life {
   readonly link: Link;
   readonly sender: Sender;
   readonly inbound: Inbound;
+  readonly reliable: Reliable | undefined;
   readonly leadership: Leadership;
   readonly singletons: Singletons;
   readonly watchers: Watchers = new Watchers();
@@ -63,6 +69,10 @@ export class Life {
       this.singletons.led(leader);
     };
     const { store } = backend;
+    if (store !== undefined && engine.unkept.length > 0) {
+      const idempotency = new Idempotency(runtime, { store });
+      engine.once = idempotency.run.bind(idempotency);
+    }
     this.leadership = store === undefined
       ? new SoftLeadership(membership, () => runtime.clock.wall(), led)
       : new LeasedLeadership({
@@ -79,7 +89,9 @@ export class Life {
       store,
       changed: () => this.#heart.learnt(),
       leading: () => this.leadership.leader,
+      reliable: () => this.reliable,
     });
+    this.reliable = openReliable(this.sender, parts);
     this.#heart = new Heart(this.link, {
       load: () => this.#load(),
       seeds: () => backend.seeds(),
@@ -98,7 +110,10 @@ export class Life {
     const { self, timing } = this.membership;
     const receive = this.inbound.receive.bind(this.inbound);
     this.#served = await this.#backend.transport.serve(self, receive);
+    const heard = this.reliable?.start() ?? Promise.resolve();
     await within(this.#clock, this.#heart.start(), timing.heartbeat);
+    // Whoever sees this node ready may count on what it hears.
+    await within(this.#clock, heard, timing.timeout);
     this.membership.say({ status: "ready" });
     this.#heart.learnt();
   }
@@ -153,10 +168,11 @@ export class Life {
     const announced = this.#announce("draining");
     // Neither slow tasks of the leader nor nodes that do not answer keep shards from their next owners.
     const given = this.sender.handling.shards.close();
+    const heard = this.reliable?.stop(this.#drain);
     await announced;
     const end = this.#clock.mono() + this.#drain;
     await within(this.#clock, this.singletons.stop(), this.#drain);
-    await Promise.all([this.leadership[Symbol.asyncDispose](), given]);
+    await Promise.all([this.leadership[Symbol.asyncDispose](), given, heard]);
     await drained(this.#clock, () => this.#load(), end);
     this.#heart.stop();
     await this.#announce("left");

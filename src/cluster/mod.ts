@@ -41,4 +41,7 @@ export { weightedRoundRobin } from "./routers/weighted_round_robin.ts";
 export { zoneFirst } from "./routers/zone_first.ts";
 export type { ShardMovedEvent, ShardOptions, ShardState } from "./shards/shard_types.ts";
 export type { Settings, SettingsSpec, SettingsVersion } from "./settings.ts";
+export type { ConsumerStats } from "../durable/consumer.ts";
+export type { DeliveryOptions } from "./delivery_options.ts";
+export type * from "./health_types.ts";
 export type * from "./types.ts";

@@ -13,7 +13,8 @@ import { Life, type NodeParts } from "./life.ts";
 import type { Settings, SettingsSpec } from "./settings.ts";
 import type { Sender } from "./sender.ts";
 import type { LeaderTask } from "./singletons.ts";
-import type { ClusterHealth, ClusterView, Member, Node, NodeAnswer, NodeStats, Status } from "./types.ts";
+import type { ClusterHealth } from "./health_types.ts";
+import type { ClusterView, Member, Node, NodeAnswer, NodeStats, Status } from "./types.ts";
 
 /** A mediator in a cluster: what is sent goes out by the sender, what comes in is answered by the inbound. */
 export class ClusterNode implements Node {
@@ -138,6 +139,7 @@ export class ClusterNode implements Node {
       targets: this.#sender.candidates.states(),
       ring: this.#ring.shares,
       shards: this.#sender.handling.shards.states(),
+      deliveries: this.#life.reliable?.stats ?? [],
       cache: this.#sender.handling.caching.cache.stats(),
       hotKeys: this.#sender.candidates.hot(),
     };

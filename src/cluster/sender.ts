@@ -21,6 +21,7 @@ import type { Link } from "./link.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
 import { cancelWith, RemoteCall } from "./remote_call.ts";
 import { flowFrom, planOf } from "./remote_flow.ts";
+import type { Reliable } from "./reliable.ts";
 import { OwnerSender } from "./shards/owner_sender.ts";
 import type { ShardOptions } from "./shards/shard_types.ts";
 import { Shards } from "./shards/shards.ts";
@@ -39,6 +40,8 @@ export interface SenderOptions extends CandidateOptions {
   readonly shards: ShardOptions | undefined;
   readonly drain: number;
   readonly store: Store | undefined;
+  /** Stores reliable events where something keeps them. */
+  readonly reliable: () => Reliable | undefined;
   /** Something happened that whoever watches the cluster is to know. */
   readonly changed: () => void;
 }
@@ -107,6 +110,8 @@ export class Sender implements Host {
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
     if (this.#left) return Promise.resolve(failure(leftFault(message.type)));
+    const reliable = message.kind === "reliable" ? this.#options.reliable() : undefined;
+    if (reliable !== undefined) return reliable.tell(message, origin);
     const others = this.candidates.of(message.type).filter((target) => !target.local);
     if (others.length === 0) return this.#engine.tell(message, this.calls.hosted(origin));
     const own = this.calls.hosted(origin ?? new Origin());

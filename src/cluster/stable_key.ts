@@ -1,3 +1,4 @@
+import { namedHeader } from "../internal/named_header.ts";
 import type { CachePolicy } from "../message/policy.ts";
 
 /** How deep a body or an answer may be nested. */
@@ -5,9 +6,10 @@ const DEPTH = 64;
 
 /**
  * A text that is the same for equal bodies and for no others: whatever the order of their properties, but with their
- * types, `-0`, `NaN` and properties that are `undefined` told apart. Knows plain objects, arrays, `Date`, `bigint`,
- * typed arrays and `ArrayBuffer`. `undefined` for what it cannot tell apart: functions, symbols, other instances of
- * classes, arrays with holes or names, more than 64 levels.
+ * types, `-0`, `NaN` and properties that are `undefined` told apart, as handlers of this process can tell them; what a
+ * wire cannot tell is for `canonicalJson`. Knows plain objects, arrays, `Date`, `bigint`, typed arrays and
+ * `ArrayBuffer`. `undefined` for what it cannot tell apart: functions, symbols, other instances of classes, arrays with
+ * holes or names, more than 64 levels.
  *
  * @param limit the longest text, in UTF-16 units; `undefined` is answered for what needs more
  */
@@ -28,14 +30,7 @@ export function tenantOf(
   headers: Readonly<Record<string, string>> | undefined,
   header: string,
 ): string | undefined | null {
-  if (headers === undefined) return undefined;
-  let tenant: string | undefined | null;
-  for (const name in headers) {
-    if (name.length !== header.length || name.toLowerCase() !== header) continue;
-    if (tenant !== undefined || !Object.hasOwn(headers, name)) return null;
-    tenant = typeof headers[name] === "string" ? headers[name] : null;
-  }
-  return tenant;
+  return namedHeader(headers, header);
 }
 
 function keyOfValue(value: unknown, limit: number): string | undefined {

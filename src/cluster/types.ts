@@ -6,6 +6,8 @@ import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
 import type { GuardOptions } from "./guard_types.ts";
+import type { DeliveryOptions } from "./delivery_options.ts";
+import type { ClusterHealth } from "./health_types.ts";
 import type { HotKeyEvent, HotKeyOptions } from "./hot_keys.ts";
 import type { QueryCacheOptions } from "./cache_types.ts";
 import type { Explanation, Inspection } from "./inspect.ts";
@@ -137,6 +139,10 @@ export interface ClusterOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /** Where the node stands, such as a data centre. */
   readonly zone?: string;
+  /** What nodes that do the same work call themselves: each reliable event goes to one of them. */
+  readonly service?: string;
+  /** How this node takes reliable events. */
+  readonly deliveries?: DeliveryOptions;
   /** Which version of the application it runs. */
   readonly version?: string;
   /** How much it takes compared with others. @default 1 */
@@ -147,32 +153,6 @@ export interface ClusterOptions {
   readonly codec?: Codec;
   /** Takes reliable events over a backend that keeps nothing; they may then be lost. @default false */
   readonly unsafe?: boolean;
-}
-
-/** One node, for health checks and people. */
-export interface NodeHealth {
-  /** Its name. */
-  readonly nodeId: string;
-  /** Where it is reached. */
-  readonly endpoint: string;
-  /** ISO 8601. */
-  readonly lastSeen: string;
-  /** Calls under way there at its last heartbeat. */
-  readonly load: number;
-  /** Whether it can be reached and has not left. */
-  readonly isOnline: boolean;
-}
-
-/** What a node knows of the cluster, for health checks and people. */
-export interface ClusterHealth {
-  /** The node that was asked. */
-  readonly currentNode: NodeHealth;
-  /** Nodes known. */
-  readonly totalNodes: number;
-  /** Nodes that are online. */
-  readonly onlineNodes: number;
-  /** All nodes known. */
-  readonly nodes: readonly NodeHealth[];
 }
 
 /** What a node has counted since it joined. */

@@ -49,6 +49,18 @@ function neverRejecting(step: Step, failed: (thrown: unknown) => Failure): Step 
   };
 }
 
+const ONCE: unique symbol = Symbol.for("catga.once") as never;
+
+/** Marks a behavior that lets commands with the policy `idempotency` happen once. */
+export function once(behavior: Behavior): Behavior {
+  return Object.defineProperty(behavior, ONCE, { value: true });
+}
+
+/** Whether a behavior lets commands happen once. */
+export function isOnce(behavior: Behavior): boolean {
+  return (behavior as { [ONCE]?: true })[ONCE] === true;
+}
+
 const CALM: unique symbol = Symbol.for("catga.calm") as never;
 
 /** Marks a behavior whose steps neither throw nor reject, so that they need no guard. */

@@ -80,6 +80,11 @@ export class Catalog {
     return last?.host === this.#host ? last : this.#audiences.get(message.type);
   }
 
+  /** Who hears events of that name. */
+  audienceOf(type: string): Audience | undefined {
+    return this.#audiences.get(type);
+  }
+
   /** Whether commands or queries of that name are answered. */
   answers(type: string): boolean {
     return this.#answerers.has(type);

@@ -3,7 +3,7 @@ import type { Contract } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import { publishEach, sendEach } from "./batch.ts";
-import type { BatchOptions, Context, OwnedShard, Results, SendOptions } from "./types.ts";
+import type { BatchOptions, Context, DeliveryFacts, OwnedShard, Results, SendOptions } from "./types.ts";
 
 /** What sends on behalf of a context: the mediator, or the node it serves. */
 export interface Host {
@@ -32,6 +32,8 @@ export class Origin {
   bounded: boolean = false;
   /** The shard that it was let in to. */
   shard: OwnedShard | undefined;
+  /** How it came from a queue. */
+  delivery: DeliveryFacts | undefined;
   /** Whether whoever sent it may cancel the context it got. */
   watched: boolean = false;
   /** The context that the message got; whoever sent it can cancel it there. */
@@ -103,6 +105,10 @@ export class MessageContext implements Context {
 
   get shard(): OwnedShard | undefined {
     return this.origin?.shard;
+  }
+
+  get delivery(): DeliveryFacts | undefined {
+    return this.origin?.delivery;
   }
 
   get headersIfAny(): Readonly<Record<string, string>> | undefined {

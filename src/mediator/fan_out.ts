@@ -1,8 +1,8 @@
-import { failure, faultOf, ok, type Result, systemFault } from "../result.ts";
+import { failure, type Fault, faultOf, ok, type Result, systemFault } from "../result.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { MessageContext, Served } from "./context.ts";
 import type { Registration } from "./handle.ts";
-import { logFailure } from "./pipeline.ts";
+import { logFailure, outward } from "./pipeline.ts";
 import type { Context } from "./types.ts";
 
 /** One handler of an event. What it answers matters only if it is a promise. */
@@ -46,6 +46,26 @@ export function fanOut(audience: Audience, context: MessageContext): Promise<Res
     (answers ??= new Array(hearers.length))[at] = promise;
   }
   return answers === undefined ? audience.done : together(audience, answers);
+}
+
+/** Tells one handler of an event; a failure is its own, whatever kind of event it is. */
+export function tellOne(
+  audience: Audience,
+  at: number,
+  context: MessageContext,
+): Promise<Result<void, Fault>> {
+  const { registration, hear } = audience.hearers[at]!;
+  const failed = (thrown: unknown): Result<void, Fault> => {
+    const fault = hear === registration.handler ? outward(faultOf(thrown)) : faultOf(thrown);
+    logFailure(registration, fault, audience.runtime);
+    return failure(fault);
+  };
+  try {
+    const answer = promiseOf(hear(context.body, context));
+    return answer === undefined ? audience.done : answer.then(done, failed);
+  } catch (thrown) {
+    return Promise.resolve(failed(thrown));
+  }
 }
 
 function promiseOf(answer: unknown): Promise<unknown> | undefined {

@@ -14,16 +14,16 @@ import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } 
 import type { Runtime } from "../ports/runtime.ts";
 import { systemRuntime } from "../ports/system_runtime.ts";
 import { CONCURRENCY, publishEach, sendEach, settleAll } from "./batch.ts";
-import type { Behavior } from "./behavior.ts";
+import { type Behavior, isOnce } from "./behavior.ts";
 import { type Answerer, Catalog } from "./catalog.ts";
 import { type Host, MessageContext, Origin } from "./context.ts";
-import { type Audience, fanOut } from "./fan_out.ts";
+import { type Audience, fanOut, tellOne } from "./fan_out.ts";
 import { broken, flow } from "./flow.ts";
-import { flatten, type Module } from "./handle.ts";
+import { flatten, type Module, type Registration } from "./handle.ts";
 import { settled } from "./pipeline.ts";
 import { refuseMissing } from "./refuse.ts";
 import { supervise } from "./supervise.ts";
-import type { BatchOptions, Dispatcher, Results, SendOptions } from "./types.ts";
+import type { BatchOptions, Context, Dispatcher, Results, SendOptions, Step } from "./types.ts";
 
 /** What {@linkcode createMediator} takes. */
 export interface MediatorOptions {
@@ -69,6 +69,10 @@ export class Engine implements Mediator, Host {
   readonly contracts: readonly Contract[];
   readonly runtime: Runtime;
   readonly nextId: () => string;
+  /** Lets commands with the policy `idempotency` happen once; put there by what keeps their answers. */
+  once: ((context: Context, next: Step) => Promise<Result<unknown, Fault>>) | undefined;
+  /** Commands with the policy `idempotency` that have no behavior for it. */
+  readonly unkept: readonly Contract[];
   readonly #catalog: Catalog;
   readonly #done: Promise<Result<void>> = Promise.resolve(ok(undefined));
   #closed = false;
@@ -77,7 +81,13 @@ export class Engine implements Mediator, Host {
     this.runtime = options.runtime ?? systemRuntime();
     this.nextId = createIdSource(() => this.runtime.random.u32());
     const { handlers, behaviors = [], contracts = {} } = options;
-    this.#catalog = new Catalog(flatten(handlers), behaviors, this.runtime, this, this.#done);
+    const registrations = flatten(handlers);
+    const unkept = registrations.filter((registration) => asksForOnce(registration, behaviors));
+    this.unkept = unkept.map(({ contract }) => contract);
+    const layers: readonly Behavior[] = unkept.length === 0
+      ? behaviors
+      : [this.#once.bind(this), ...behaviors];
+    this.#catalog = new Catalog(registrations, layers, this.runtime, this, this.#done);
     this.contracts = [...this.#catalog.contracts.values()];
     refuseMissing(this.#catalog.contracts, Object.values(contracts));
   }
@@ -144,6 +154,21 @@ export class Engine implements Mediator, Host {
     return told.then((result) => audience.contract.kind === "event" ? this.#done : result as Result<void>);
   }
 
+  /** The names of those who hear an event here, in order. */
+  hearers(type: string): readonly string[] {
+    return this.#catalog.audienceOf(type)?.hearers.map(({ registration }) => registration.name) ?? [];
+  }
+
+  /** Tells one of those who hear an event here, by its place among them. */
+  tellOne(message: Message, at: number, origin: Origin): Promise<Result<void, Fault>> {
+    const audience = this.#catalog.audienceOf(message.type);
+    if (audience?.hearers[at] === undefined) return Promise.resolve(this.#missing(message));
+    const context = MessageContext.from(audience, message.body, origin);
+    const step = (): Promise<Result<void, Fault>> => tellOne(audience, at, context);
+    const told = supervise(step, context, this.#deadline(audience, origin), this.runtime.clock);
+    return told as Promise<Result<void, Fault>>;
+  }
+
   flow(message: Message, origin: Origin | undefined): AsyncIterable<unknown> {
     const answerer = this.#catalog.streams.get(message.type);
     if (answerer === undefined) return broken(this.#missing(message).error);
@@ -172,6 +197,12 @@ export class Engine implements Mediator, Host {
     return Promise.resolve();
   }
 
+  /** The layer that lets commands happen once as soon as something keeps their answers. */
+  #once(next: Step, contract: Contract): Step {
+    if (!this.unkept.includes(contract)) return next;
+    return (context) => this.once === undefined ? next(context) : this.once(context, next);
+  }
+
   /** What a bare handler answers, as it is. */
   #start(message: Message): unknown {
     const answerer = this.#catalog.answerer(message)!;
@@ -197,4 +228,8 @@ export class Engine implements Mediator, Host {
       );
     return failure(fault);
   }
+}
+
+function asksForOnce({ contract, behaviors: own }: Registration, behaviors: readonly Behavior[]): boolean {
+  return contract.idempotency !== undefined && ![...behaviors, ...own].some(isOnce);
 }

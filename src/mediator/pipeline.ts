@@ -131,7 +131,7 @@ const NOT_STARTED: ReadonlySet<string> = new Set(["UNAVAILABLE", "OVERLOADED", "
  * The fault as the caller may take it. A handler that passes on the failure of a call it made has itself been
  * started, which these codes would deny.
  */
-function outward(fault: Fault): Fault {
+export function outward(fault: Fault): Fault {
   if (!NOT_STARTED.has(fault.code)) return fault;
   const inner = systemFault(
     "INTERNAL",

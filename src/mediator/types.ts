@@ -75,6 +75,8 @@ export interface Context extends Dispatcher {
   readonly deadline: number;
   /** The shard it belongs to, which this node owns; `undefined` without a cluster, or where its contract has none. */
   readonly shard: OwnedShard | undefined;
+  /** How a reliable event came from a queue; `undefined` for everything else. */
+  readonly delivery: DeliveryFacts | undefined;
   /** What its sender said beside the body. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -90,6 +92,14 @@ export interface OwnedShard {
    * where ownership is soft, as on a backend without a store.
    */
   readonly token: number | undefined;
+}
+
+/** How a reliable event came to a handler. */
+export interface DeliveryFacts {
+  /** Which of those who hear the event this handler is; with the message's id it names the delivery. */
+  readonly group: string;
+  /** How often it was handed to the group, with this time. */
+  readonly attempt: number;
 }
 
 /** A value or a promise of one. */

@@ -60,6 +60,8 @@ export interface DeliveryPolicy {
    * that has succeeded, and what the handler writes through its transaction happens once. @default 1
    */
   readonly qos?: 1 | 2 | undefined;
+  /** How long an event of QoS 2 is known again, in ms. @default 86400000 (a day) */
+  readonly window?: number | undefined;
   /** Who hears it: one node of each service, or every node. @default "service" */
   readonly to?: "service" | "nodes" | undefined;
   /** How often a handler is tried before the event is put back for later; 1 to 100. @default 3 */
@@ -91,7 +93,13 @@ export function checkPolicy(
   { timeout, cache, shard, delivery, idempotency, ...policy }: Policy<never>,
 ): void {
   const { hedge } = policy;
-  const times = { timeout, hedge, "cache.ttl": cache?.ttl, "idempotency.retention": idempotency?.retention };
+  const times = {
+    timeout,
+    hedge,
+    "cache.ttl": cache?.ttl,
+    "idempotency.retention": idempotency?.retention,
+    "delivery.window": delivery?.window,
+  };
   for (const [name, ms] of Object.entries(times)) {
     if (ms !== undefined && !(ms > 0)) refuse(type, `${name} is ${ms}, but must be above 0 ms`);
   }

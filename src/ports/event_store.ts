@@ -1,6 +1,6 @@
-/** An event to be appended. */
+/** An event to be appended. Its texts are well-formed Unicode; a store keeps them as they are and looks into none. */
 export interface NewEvent {
-  /** Names it, with 1 to 128 characters: an append whose answer was lost is known again by it. */
+  /** Names it in its stream, with 1 to 128 characters: an append whose answer was lost is known again by it. */
   readonly id: string;
   /** The name of what happened, with 1 to 256 characters; stable, whatever the code is called. */
   readonly type: string;
@@ -18,7 +18,7 @@ export interface StoredEvent extends NewEvent {
   readonly version: number;
   /** Its place among all events: it grows, and whoever has read one will find no lower one that is new. */
   readonly position: number;
-  /** When it was appended, in ms since 1970 by the store's clock. */
+  /** When it was appended, in ms since 1970 by the store's clock; never before the event that precedes it. */
   readonly at: number;
 }
 
@@ -39,9 +39,9 @@ export interface AppendOptions extends EventStoreOptions {
 
 /** What {@linkcode EventStore.append} answers. */
 export interface Appended {
-  /** The version of the stream after it. */
+  /** The version of its last event; that of the stream where it had none. */
   readonly version: number;
-  /** The position of the last event. */
+  /** The position of its last event; that of the stream's last one where it had none, 0 where there is no stream. */
   readonly position: number;
 }
 
@@ -55,7 +55,7 @@ export interface VersionConflict {
 
 /** What {@linkcode EventStore.read} takes. */
 export interface ReadOptions extends EventStoreOptions {
-  /** The first version to read; by default the first of the stream, backward the last. */
+  /** The first version to read, from 1; by default the first of the stream, backward the last. */
   readonly from?: number | undefined;
   /** How many at most; fewer may come where they are large, so only an empty answer is the end. @default 1000 */
   readonly limit?: number | undefined;
@@ -80,23 +80,28 @@ export interface ChangedOptions extends EventStoreOptions {
 /**
  * Keeps streams of events: appended by compare-and-set, read by stream or all in one order.
  *
- * The name of a stream has 1 to 256 characters; an append has at most 1000 events. All methods reject with a
- * `CatgaError`: `CONFLICT` with a {@linkcode VersionConflict} when the stream is not as expected, `VALIDATION` for what
- * no store takes, `OVERLOADED` when there is no room, `UNAVAILABLE` when provably nothing was done, `TRANSPORT` when it
- * may have been, `CANCELLED` when the signal aborted.
+ * The name of a stream has 1 to 256 characters; an append has at most 1000 events, of together at most 4,194,304
+ * characters. All methods reject with a `CatgaError`: `CONFLICT` with a {@linkcode VersionConflict} when the stream is
+ * not as expected, `VALIDATION` for what no store takes, `OVERLOADED` when there is no room, `UNAVAILABLE` when provably
+ * nothing was done, `TRANSPORT` when it may have been, `CANCELLED` when the signal aborted.
  */
 export interface EventStore {
   /**
    * Appends all events or none; of two that expect the same version one wins. Appending events again whose ids are
    * there already, in this stream, in this order and one behind the other, does nothing and answers as the first time,
-   * whatever is expected; so an append whose answer was lost is settled by repeating it. None at all only looks
-   * whether the stream is as expected.
+   * whatever is expected; so an append whose answer was lost is settled by repeating it. Any other append with an id
+   * that is there already is a `CONFLICT`, also where the stream is as expected. None at all only looks whether the
+   * stream is as expected.
    */
   append(stream: string, events: readonly NewEvent[], options?: AppendOptions): Promise<Appended>;
   /** The events of a stream, in order; none of a stream that is not there. */
   read(stream: string, options?: ReadOptions): Promise<readonly StoredEvent[]>;
+  /** The event of a stream that has this id; `undefined` if there is none. */
+  find(stream: string, id: string, options?: EventStoreOptions): Promise<StoredEvent | undefined>;
   /** The events of all streams, in the order of their positions. */
   readAll(options?: ReadAllOptions): Promise<readonly StoredEvent[]>;
+  /** The position of the last event of all; 0 where there is none. Whoever reads afterwards finds all up to it. */
+  head(options?: EventStoreOptions): Promise<number>;
   /** Waits until there is an event after a position, or the time is over; it may settle too early, never too late. */
   changed(after: number, options: ChangedOptions): Promise<void>;
 }

@@ -32,6 +32,7 @@
  */
 export * from "./crash_point.ts";
 export * from "./drain.ts";
+export * from "./event_store_conformance.ts";
 export type { FaultKind, FaultOptions, FaultPlan } from "./fault_plan.ts";
 export { FAULT_KINDS, injectFaults } from "./fault_plan.ts";
 export type {
@@ -41,9 +42,12 @@ export type {
   OpenExchange,
   SimulatedNetwork,
 } from "./network_types.ts";
+export * from "./queue_conformance.ts";
 export * from "./random.ts";
 export * from "./recorder.ts";
 export * from "./simulate.ts";
+export * from "./simulated_event_store.ts";
+export * from "./simulated_queue.ts";
 export * from "./simulated_store.ts";
 export type { ClockChange, Pending, Simulation, SimulationOptions } from "./simulation_types.ts";
 export * from "./simulation.ts";

@@ -283,7 +283,7 @@ describe("what travels with a message", () => {
     const refused = await joinCluster(app, options).catch((thrown) => thrown);
     expect(refused).toMatchObject({ code: "CONFLICT" });
     expect(String(refused.message)).toContain("order.paid");
-    const node = await joinCluster(app, { ...options, unsafe: true });
+    const node = await joinCluster(app, { ...options, unsafe: true, service: "orders" });
     expect((await node.publish(Paid())).ok).toBe(true);
     await node.leave();
   });

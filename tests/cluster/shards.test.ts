@@ -43,7 +43,7 @@ function join(name: string, backend: Backend, options: Partial<ClusterOptions> =
     node: name,
     endpoint: `memory:${name}`,
     backend,
-    timing: { heartbeat: 40, timeout: 200 },
+    timing: { heartbeat: 40, timeout: 2000 },
     ...options,
   });
 }

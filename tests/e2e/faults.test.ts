@@ -5,6 +5,7 @@
 
 import { expect, test } from "bun:test";
 import { cutOff } from "./cut_off.ts";
+import { deliveries } from "./deliveries.ts";
 import { kills } from "./kills.ts";
 import { parted } from "./parted.ts";
 import { poison } from "./poison.ts";
@@ -41,6 +42,10 @@ const scenarios: readonly (readonly [name: string, run: () => Promise<Report>])[
   ],
   ["a node that was cut off and declared dead comes back", () => cutOff({ cuts: ["silent"] }, quiet)],
   ["poison hurts nobody", () => poison({ count: 105, rate: 200, lasts: 1500 }, quiet)],
+  [
+    "killed nodes lose no reliable event, and what they write of it happens once",
+    () => deliveries({ events: 2000, kills: 4, lease: 2000, seed: 1 }, quiet),
+  ],
   ["kills cost the calls in flight and few more", () => kills({ count: 2, rate: 200, seed: 1 }, quiet)],
 ];
 

@@ -6,6 +6,7 @@ import type { Drain } from "@catga/catga/testing";
 import { drain } from "./drain.ts";
 import { runLeases } from "./lease_scenario.ts";
 import { runMembership } from "./membership_scenario.ts";
+import { runQueue } from "./queue_scenario.ts";
 import { runSeed } from "./scenario.ts";
 import { runShards } from "./shards_scenario.ts";
 
@@ -27,6 +28,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   membership: runMembership,
   lease: runLeases,
   shards: runShards,
+  queue: runQueue,
 };
 
 const say = (message: object): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);

@@ -3,6 +3,7 @@
 import process from "node:process";
 import { kills } from "../e2e/kills.ts";
 import { type CutOff, cutOff } from "../e2e/cut_off.ts";
+import { deliveries } from "../e2e/deliveries.ts";
 import { type Cut, parted } from "../e2e/parted.ts";
 import { poison } from "../e2e/poison.ts";
 import type { Report } from "../e2e/report.ts";
@@ -16,6 +17,7 @@ interface Options {
   readonly kills: number;
   readonly pause: number;
   readonly rate: number;
+  readonly events: number;
   readonly seed: number;
 }
 
@@ -44,6 +46,9 @@ const scenarios: Readonly<Record<string, readonly ((note: Note) => Promise<Repor
     (note) => cutOff({ cuts: repeated<CutOff>(rounds, "silent", "refused") }, note),
   ],
   poison: [(note) => poison({ count: 100 * rounds, rate, lasts: 2000 * rounds }, note)],
+  deliveries: [(note) => {
+    return deliveries({ events: options.events, kills: options.kills, lease: 5000, seed }, note);
+  }],
   kill: [(note) => kills({ count: options.kills, rate: 200, seed }, note)],
 };
 

@@ -1,0 +1,37 @@
+import type { CatgaError } from "../../src/result.ts";
+import { storeCancelled } from "../../src/ports/store_faults.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** Something that is to be written, and who waits for it. */
+export interface Job {
+  readonly what: string;
+  readonly work: (tx: Transaction) => unknown;
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: unknown) => void;
+  /** When it was asked for, by the monotonic clock. */
+  readonly since: number;
+  /** How many characters or bytes it carries. */
+  readonly size: number;
+  /** Nobody waits for it any longer. */
+  over: boolean;
+  /** Stops listening to its signal. */
+  done: (() => void) | undefined;
+  outcome: unknown;
+  error: CatgaError | undefined;
+}
+
+/** Gives a job up when its signal aborts. */
+export function heedSignal(job: Job, signal: AbortSignal): void {
+  const abort = (): void => settle(job, storeCancelled(job.what));
+  signal.addEventListener("abort", abort, { once: true });
+  job.done = () => signal.removeEventListener("abort", abort);
+}
+
+/** Tells who waits for a job what came of it. */
+export function settle(job: Job, error: CatgaError | undefined): void {
+  if (job.over) return;
+  job.over = true;
+  job.done?.();
+  if (error === undefined) job.resolve(job.outcome as never);
+  else job.reject(error);
+}

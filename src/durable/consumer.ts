@@ -1,0 +1,232 @@
+import { type Fault, faultOf, type Result, systemFault } from "../result.ts";
+import { backoff } from "../internal/backoff.ts";
+import { sleep } from "../internal/sleep.ts";
+import { within } from "../internal/within.ts";
+import type { Delivery, Queue } from "../ports/queue.ts";
+import type { Runtime } from "../ports/runtime.ts";
+import { Grip } from "./grip.ts";
+
+/** Remembers what was done, so that nothing is done twice. */
+export interface DoneMarks {
+  /** Whether a group has done with a delivery. */
+  seen(group: string, id: string): Promise<boolean>;
+  /** A group has done with a delivery. */
+  done(group: string, id: string): Promise<void>;
+}
+
+/** What a {@linkcode Consumer} stands on. */
+export interface ConsumerHost {
+  readonly queue: Queue;
+  readonly runtime: Runtime;
+  readonly topic: string;
+  readonly group: string;
+  /** When the group ends if nobody pulls, in ms; never if left out. */
+  readonly idle?: number | undefined;
+  /** How many deliveries are worked on at a time. */
+  readonly concurrency: number;
+  /** How long a delivery stays with a process that was not heard of, in ms. */
+  readonly lease: number;
+  /** How often a delivery is tried before it is put back. */
+  readonly attempts: number;
+  /** How long it is put back, in ms, each time. */
+  readonly redeliver: readonly number[];
+  /** What was done before; left out where that does not matter. */
+  readonly marks?: DoneMarks | undefined;
+  /** The id that marks know a delivery by, also where it was pushed again under another one. @default its own */
+  readonly markOf?: ((delivery: Delivery) => string) | undefined;
+  /** Tries a delivery once. The signal aborts when it is no longer this process's. Never rejects. */
+  handle(delivery: Delivery, signal: AbortSignal): Promise<Result<void, Fault>>;
+  /** Keeps what will never be handled. */
+  bury(delivery: Delivery, fault: Fault): Promise<void>;
+}
+
+/** What a consumer has counted. */
+export interface ConsumerStats {
+  /** What it hears. */
+  readonly topic: string;
+  /** Which of those who hear it it is. */
+  readonly group: string;
+  /** Deliveries that are being worked on. */
+  readonly inFlight: number;
+  /** Deliveries that went well. */
+  readonly handled: number;
+  /** Deliveries that were known to be done already. */
+  readonly repeated: number;
+  /** Deliveries that were put back for later. */
+  readonly putBack: number;
+  /** Deliveries that became dead letters. */
+  readonly buried: number;
+}
+
+/** How long the queue is asked to wait for something to do, in ms. */
+const WAIT = 20_000;
+/** How long to wait between two tries of anything, in ms: twice as long each time, up to the second. */
+const DELAY = 100;
+const LONGEST = 5000;
+/** How often a delivery may end the process that has it, beyond its redeliveries, before it is buried unseen. */
+const CRASHES = 10;
+/** What trying again does not heal. */
+const PERMANENT: ReadonlySet<string> = new Set(["VALIDATION", "SERIALIZATION", "NO_HANDLER"]);
+
+/** Takes what a queue has for a group, one after the other for each key, until it is stopped. */
+export class Consumer {
+  readonly #host: ConsumerHost;
+  readonly #closed: AbortController = new AbortController();
+  readonly #working: Map<Promise<void>, Grip> = new Map();
+  readonly #counts = { handled: 0, repeated: 0, putBack: 0, buried: 0 };
+  #pulling: Promise<void> = Promise.resolve();
+  #free: (() => void) | undefined;
+
+  constructor(host: ConsumerHost) {
+    this.#host = host;
+  }
+
+  get stats(): ConsumerStats {
+    const { topic, group } = this.#host;
+    return { topic, group, inFlight: this.#working.size, ...this.#counts };
+  }
+
+  /** Begins; settles when the group is there, or the queue could not be asked. */
+  async start(): Promise<void> {
+    const subscribed = await this.#subscribe();
+    this.#pulling = this.#pull(subscribed);
+  }
+
+  /** Pulls no more and finishes what it has, for so many ms; then gives back what is left. */
+  async stop(drain: number): Promise<void> {
+    const { clock } = this.#host.runtime;
+    this.#closed.abort();
+    const all = async (): Promise<void> => {
+      await this.#pulling;
+      await Promise.all(this.#working.keys());
+    };
+    await within(clock, all(), drain);
+    for (const grip of this.#working.values()) grip.letGo();
+    await within(clock, all(), DELAY);
+  }
+
+  async #subscribe(): Promise<boolean> {
+    const { queue, topic, group, idle } = this.#host;
+    try {
+      await queue.subscribe(topic, group, { idle, signal: this.#closed.signal });
+      return true;
+    } catch (thrown) {
+      this.#warn("consumer.unreachable", "the queue cannot be asked just now", thrown);
+      return false;
+    }
+  }
+
+  async #pull(subscribed: boolean): Promise<void> {
+    const { queue, runtime, topic, group, concurrency, lease } = this.#host;
+    const { signal } = this.#closed;
+    let failures = subscribed ? 0 : 1;
+    while (!signal.aborted) {
+      if (failures > 0) {
+        await sleep(runtime.clock, backoff(failures, DELAY, LONGEST, runtime.random.u32()), signal);
+        if (signal.aborted) return;
+        if (!await this.#subscribe()) {
+          failures++;
+          continue;
+        }
+      }
+      if (this.#working.size >= concurrency) {
+        await new Promise<void>((resolve) => this.#free = resolve);
+        continue;
+      }
+      const max = concurrency - this.#working.size;
+      try {
+        const began = runtime.clock.mono();
+        for (const delivery of await queue.pull(topic, group, { max, lease, wait: WAIT, signal })) {
+          this.#take(delivery, began);
+        }
+        failures = 0;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        if (failures++ === 0) {
+          this.#warn("consumer.unreachable", "the queue cannot be asked just now", thrown);
+        }
+      }
+    }
+  }
+
+  #take(delivery: Delivery, since: number): void {
+    const { runtime, lease } = this.#host;
+    const grip = new Grip(delivery, lease, runtime, since);
+    const work = this.#work(delivery, grip).catch((thrown: unknown) => {
+      this.#warn("consumer.failed", `"${delivery.id}" stays where it is until its lease is over`, thrown);
+    }).finally(() => {
+      grip.close();
+      this.#working.delete(work);
+      this.#free?.();
+    });
+    this.#working.set(work, grip);
+  }
+
+  async #work(delivery: Delivery, grip: Grip): Promise<void> {
+    const { marks, markOf, group, redeliver } = this.#host;
+    const { attempt } = delivery;
+    const id = (marks && markOf?.(delivery)) ?? delivery.id;
+    if (marks !== undefined && await grip.persist(() => marks.seen(group, id))) {
+      await grip.persist(() => delivery.ack());
+      this.#counts.repeated++;
+      return;
+    }
+    const fault = attempt > redeliver.length + 1 + CRASHES
+      ? spent(attempt)
+      : await this.#attempts(delivery, grip);
+    if (fault === undefined) {
+      if (marks !== undefined) await grip.persist(() => marks.done(group, id));
+      await grip.persist(() => delivery.ack());
+      this.#counts.handled++;
+      return;
+    }
+    const delay = grip.lettingGo ? 0 : PERMANENT.has(fault.code) ? undefined : redeliver[attempt - 1];
+    if (delay === undefined) return await this.#bury(delivery, grip, fault);
+    await grip.persist(() => delivery.retry(delay));
+    this.#counts.putBack++;
+  }
+
+  /** Tries a few times; what the last one failed with. */
+  async #attempts(delivery: Delivery, grip: Grip): Promise<Fault | undefined> {
+    const { attempts, handle, runtime } = this.#host;
+    for (let failures = 1;; failures++) {
+      const result = await handle(delivery, grip.signal);
+      if (result.ok) return undefined;
+      if (failures >= attempts || PERMANENT.has(result.error.code) || grip.signal.aborted) {
+        return result.error;
+      }
+      await sleep(runtime.clock, backoff(failures, DELAY, LONGEST, runtime.random.u32()), grip.signal);
+      if (grip.signal.aborted) return result.error;
+    }
+  }
+
+  async #bury(delivery: Delivery, grip: Grip, fault: Fault): Promise<void> {
+    const { bury, topic, group } = this.#host;
+    await grip.persist(() => bury(delivery, fault));
+    await grip.persist(() => delivery.ack());
+    this.#counts.buried++;
+    this.#host.runtime.log({
+      level: "error",
+      event: "consumer.buried",
+      message:
+        `"${delivery.id}" of "${topic}" is a dead letter of "${group}": ${fault.code} ${fault.message}`,
+      fields: { topic, group, id: delivery.id, attempt: delivery.attempt, code: fault.code },
+    });
+  }
+
+  #warn(event: string, what: string, thrown: unknown): void {
+    if (this.#closed.signal.aborted) return;
+    const { topic, group, runtime } = this.#host;
+    const { code, message } = faultOf(thrown);
+    runtime.log({
+      level: "warn",
+      event,
+      message: `"${group}" hears "${topic}" no further: ${what}: ${message}`,
+      fields: { topic, group, code },
+    });
+  }
+}
+
+function spent(attempt: number): Fault {
+  return systemFault("INTERNAL", `It was handed out ${attempt - 1} times, and nobody said what came of it`);
+}

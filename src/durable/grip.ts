@@ -1,0 +1,99 @@
+import { CatgaError, systemFault } from "../result.ts";
+import { backoff } from "../internal/backoff.ts";
+import { sleep } from "../internal/sleep.ts";
+import type { Delivery } from "../ports/queue.ts";
+import type { Runtime } from "../ports/runtime.ts";
+
+/** How long to wait between two tries, in ms: twice as long each time, up to the second. */
+const DELAY = 50;
+const LONGEST = 2000;
+
+/** Keeps a delivery with this process while it is worked on, by letting its lease last. */
+export class Grip {
+  readonly #delivery: Delivery;
+  readonly #lease: number;
+  readonly #runtime: Runtime;
+  readonly #over: AbortController = new AbortController();
+  readonly #closed: AbortController = new AbortController();
+  #stop: () => void;
+  /** When the lease is over, by the monotonic clock, as far as this process can know. */
+  #until: number;
+  #lettingGo = false;
+
+  /** @param since when it was asked for, by the monotonic clock */
+  constructor(delivery: Delivery, lease: number, runtime: Runtime, since: number) {
+    this.#delivery = delivery;
+    this.#lease = lease;
+    this.#runtime = runtime;
+    this.#until = since + lease;
+    this.#stop = this.#later();
+  }
+
+  /** Aborts when the delivery is lost or has to be given back. */
+  get signal(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  /** Whether it has to be given back. */
+  get lettingGo(): boolean {
+    return this.#lettingGo;
+  }
+
+  /** Asks whoever works on it to stop, so that it can be given back. */
+  letGo(): void {
+    this.#lettingGo = true;
+    this.#end("CANCELLED", "this process stops");
+  }
+
+  /** Repeats something until it goes well; rejects when it cannot, or when the lease is over. */
+  async persist<T>(work: () => Promise<T>): Promise<T> {
+    const { clock, random } = this.#runtime;
+    for (let failures = 1;; failures++) {
+      try {
+        return await work();
+      } catch (thrown) {
+        const delay = backoff(failures, DELAY, LONGEST, random.u32());
+        if (!mayHeal(thrown) || clock.mono() + delay >= this.#until) throw thrown;
+        await sleep(clock, delay, this.#closed.signal);
+      }
+    }
+  }
+
+  /** It is done with. */
+  close(): void {
+    this.#stop();
+    this.#closed.abort();
+  }
+
+  #later(): () => void {
+    return this.#runtime.clock.timer(this.#lease / 3, () => void this.#extend());
+  }
+
+  async #extend(): Promise<void> {
+    const { clock } = this.#runtime;
+    const began = clock.mono();
+    if (began >= this.#until) return this.#lose();
+    this.#stop = this.#later();
+    try {
+      await this.#delivery.extend(this.#lease);
+      this.#until = Math.max(this.#until, began + this.#lease);
+    } catch (thrown) {
+      if (!mayHeal(thrown)) this.#lose();
+    }
+  }
+
+  #lose(): void {
+    this.#stop();
+    this.#until = -Infinity;
+    this.#end("CONFLICT", "it is no longer this process's");
+  }
+
+  #end(code: "CANCELLED" | "CONFLICT", why: string): void {
+    if (this.#over.signal.aborted) return;
+    this.#over.abort(new CatgaError(systemFault(code, `Stop to work on "${this.#delivery.id}": ${why}`)));
+  }
+}
+
+function mayHeal(thrown: unknown): boolean {
+  return CatgaError.is(thrown) && thrown.retryable;
+}

@@ -1,0 +1,99 @@
+import { CatgaError, type Fault, systemFault } from "../../result.ts";
+import { checkTree } from "../../internal/safe_json.ts";
+import type { Answerable, Message, Publishable } from "../../message/message.ts";
+import type { Entry } from "../../ports/store.ts";
+
+/** What can be scheduled. */
+export type Schedulable = Answerable | Publishable;
+
+/** What is kept of something that happens once; its time and name are in its key. */
+export interface OnceEntry {
+  readonly message: Schedulable;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** It is being delivered, or was; it cannot be called off any more. */
+  readonly firing?: true;
+  /** Why it was given up. */
+  readonly fault?: Pick<Fault, "code" | "message">;
+}
+
+/** What is kept of something that happens again and again; its name is in its key. */
+export interface CronEntry {
+  readonly message: Schedulable;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly expression: string;
+  readonly zone: string;
+  readonly missed: "once" | "skip";
+  /** When it happens next, in ms since 1970. */
+  readonly next: number;
+  /** Which of its times is being delivered. */
+  readonly firing?: number;
+}
+
+/** What the keys begin with: they are ordered by time, and then by name. */
+export const ONCE = "schedules/at/";
+export const PARKED = "schedules/parked/";
+export const CRON = "schedules/cron/";
+/** Is written when something is scheduled for soon. */
+export const BELL = "schedules/bell";
+
+/** As many digits as the largest time has. */
+const DIGITS = 16;
+/** The largest time that a `Date` can show, in ms since 1970. */
+const LATEST = 8.64e15;
+
+/** Where something is kept that happens once. */
+export function keyOfOnce(prefix: string, time: number, name: string): string {
+  return `${prefix}${String(time).padStart(DIGITS, "0")}/${name}`;
+}
+
+/** When something happens that is kept under this key, and what it is called. */
+export function onceOfKey(prefix: string, key: string): { readonly time: number; readonly name: string } {
+  const at = prefix.length + DIGITS;
+  return { time: Number(key.slice(prefix.length, at)), name: key.slice(at + 1) };
+}
+
+/** What names one firing, the same each time it is tried. */
+export function firingId(name: string, time: number): string {
+  return `${name}@${time}`;
+}
+
+/** The parts of a firing's name; `undefined` if it names none. */
+export function onceOfId(id: string): { readonly time: number; readonly name: string } | undefined {
+  const at = id.lastIndexOf("@");
+  const time = Number(id.slice(at + 1));
+  return at < 1 || !isTime(time) || firingId(id.slice(0, at), time) !== id
+    ? undefined
+    : { name: id.slice(0, at), time };
+}
+
+/** Whether something can happen then: whole ms since 1970. */
+export function isTime(time: number): boolean {
+  return Number.isSafeInteger(time) && time >= 0 && time <= LATEST;
+}
+
+/** What is kept, as text. Throws `VALIDATION` for what could not be read again. */
+export function writeEntry(entry: OnceEntry | CronEntry): string {
+  const { kind, type, body } = entry.message;
+  try {
+    checkTree([[body]]);
+    return JSON.stringify({ format: 1, ...entry, message: { kind, type, body } });
+  } catch (thrown) {
+    const message = `Cannot schedule "${type}": its body cannot be kept: ${(thrown as Error).message}`;
+    throw new CatgaError(systemFault("VALIDATION", message));
+  }
+}
+
+/** What is kept under a key. Throws `SERIALIZATION` for what is no schedule. */
+export function readEntry<E extends OnceEntry | CronEntry>({ key, value }: Entry): E {
+  try {
+    const { format, ...entry } = JSON.parse(value) as E & { readonly format: number };
+    const { kind, type } = entry.message as Message;
+    if (format !== 1 || typeof kind !== "string" || typeof type !== "string") {
+      throw new TypeError("Another format");
+    }
+    return entry as unknown as E;
+  } catch (cause) {
+    const message = `Cannot read "${key}": what is kept there is no schedule that this process knows`;
+    throw new CatgaError(systemFault("SERIALIZATION", message, undefined, cause));
+  }
+}

@@ -1,0 +1,454 @@
+/** Messages for later: each firing once in the cluster, on time, however far away. */
+
+import { describe, expect, test } from "bun:test";
+import { CatgaError, command, failure, ok, reliableEvent, systemFault, type } from "@catga/catga";
+import { type Deliver, type Scheduler, schedules, startScheduler } from "@catga/catga/durable";
+import type { Runtime, Store } from "@catga/catga/ports";
+import { CrashPoint } from "@catga/catga/testing";
+import { changed, type Desk, desk, faultOf, now, pass } from "./records_support.ts";
+
+const DAY = 86_400_000;
+const Remind = command("remind", { input: type<string>(), output: type<void>() });
+const Rung = reliableEvent("rung", { data: type<string>() });
+
+interface Told {
+  readonly id: string;
+  readonly body: unknown;
+  readonly time: number;
+}
+
+interface Bench extends Desk {
+  readonly told: Told[];
+  readonly scheduler: Scheduler;
+}
+
+type Change = Partial<Parameters<typeof startScheduler>[0]>;
+
+function startOn(place: Desk, told: Told[], change: Change = {}): Scheduler {
+  const { runtime, store, time } = place;
+  const deliver: Deliver = (message, { id }) => {
+    told.push({ id, body: message.body, time: time.clock.mono() });
+    return Promise.resolve();
+  };
+  return startScheduler({ store, runtime, owner: "a", deliver, ...change });
+}
+
+function bench(change: Change = {}): Bench {
+  const place = desk();
+  const told: Told[] = [];
+  return { ...place, told, scheduler: startOn(place, told, change) };
+}
+
+/** A runtime whose wall clock is off by what the test says. */
+function skewed(runtime: Runtime): { readonly runtime: Runtime; skew: number } {
+  const { clock } = runtime;
+  const off = { skew: 0, runtime: { ...runtime, clock: { ...clock, wall: () => clock.wall() + off.skew } } };
+  return off;
+}
+
+async function stopped({ scheduler, time, store }: Bench): Promise<void> {
+  await now(scheduler.stop());
+  expect(await store.list("leases/")).toEqual([]);
+  expect(time.pending()).toBe(0);
+}
+
+describe("what happens once", () => {
+  test("is delivered at its time, and not before", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await pass(time, 99_000);
+    await now(scheduler.at(150_000, Remind("a")));
+    await now(scheduler.in(70_500.2, Rung("b"), { name: "bee" }));
+    await pass(time, 49_999);
+    expect(told).toEqual([]);
+    await pass(time, 1);
+    expect(told).toMatchObject([{ body: "a", time: 150_000 }]);
+    await pass(time, 100_000);
+    expect(told[1]).toEqual({ id: "bee@170501", body: "b", time: 170_501 });
+    expect(told).toHaveLength(2);
+    expect(await now(scheduler.list())).toEqual([]);
+    expect(await place.store.list("schedules/at/")).toEqual([]);
+    await stopped(place);
+  });
+
+  test("is delivered at once when its time is over, or was before anybody was there", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await pass(time, 50_000);
+    await now(scheduler.at(3, Remind("over")));
+    await pass(time, 0);
+    expect(told).toMatchObject([{ body: "over", time: 51_000 }]);
+    await now(scheduler.stop());
+    await now(scheduler.in(100, Remind("alone")));
+    await pass(time, 100_000);
+    const second = startOn(place, told);
+    await pass(time, 10);
+    expect(told).toMatchObject([{ body: "over" }, { body: "alone" }]);
+    await now(second.stop());
+  });
+
+  test.each([24, 25, 49.7, 50, 365, 3650])("is exact after %p days", async (days) => {
+    const place = bench({ poll: 5000 });
+    const { scheduler, time, told } = place;
+    // Only the first and the last hour are lived through.
+    await pass(time, 1000);
+    const delay = Math.round(days * DAY);
+    const due = time.clock.wall() + delay;
+    await now(scheduler.in(delay, Remind("far")));
+    await pass(time, 10_000);
+    await now(scheduler.stop());
+    await time.advance(due - time.clock.wall() - 20_000);
+    const second = startOn(place, told);
+    await pass(time, 19_999);
+    expect(told).toEqual([]);
+    await pass(time, 1);
+    expect(told).toMatchObject([{ body: "far", time: due }]);
+    await now(second.stop());
+  });
+
+  test("scheduled by another process is noticed at once when it is soon, else in time", async () => {
+    const place = bench();
+    const { store, runtime, time, told } = place;
+    const other = schedules({ store, runtime });
+    await pass(time, 10);
+    await now(other.in(0, Remind("now")));
+    await pass(time, 0);
+    expect(told).toMatchObject([{ body: "now" }]);
+    await now(other.in(5001, Remind("later")));
+    await pass(time, 5001);
+    expect(told).toMatchObject([{ body: "now" }, { body: "later", time: 6011 }]);
+    await stopped(place);
+  });
+
+  test("under one name and time is one, also when an answer was lost", async () => {
+    const { time, runtime, store } = desk();
+    let left = 1;
+    const flaky = changed<Store>(store, {
+      put: async (key, value, options) => {
+        const revision = await store.put(key, value, options);
+        if (left-- > 0) throw new CatgaError(systemFault("TRANSPORT", "no answer"));
+        return revision;
+      },
+    });
+    const later = schedules({ store: flaky, runtime });
+    const first = later.at(9_000_000, Remind("first"), { name: "one" });
+    await pass(time, 5000);
+    expect((await now(first)).id).toBe("one@9000000");
+    await now(later.at(9_000_000, Remind("second"), { name: "one" }));
+    await now(later.at(9_000_001, Remind("third"), { name: "one" }));
+    expect((await now(later.list())).map(({ id, message }) => [id, message.body])).toEqual([
+      ["one@9000000", "first"],
+      ["one@9000001", "third"],
+    ]);
+  });
+
+  test("is in the order of time in the store, and many are no burden", async () => {
+    const place = bench({ concurrency: 10 });
+    const { scheduler, time, told } = place;
+    await pass(time, 10);
+    const due = time.clock.wall() + 10_000;
+    for (let n = 0; n < 1000; n++) await now(scheduler.at(due + (n * 7919) % 1000, Remind(`${n}`)));
+    const listed = (await now(scheduler.list())).map(({ time }) => time);
+    expect(listed).toEqual([...listed].sort((a, b) => a - b));
+    for (let ms = 0; ms < 120; ms++) await pass(time, 100);
+    expect(new Set(told.map(({ id }) => id)).size).toBe(1000);
+    expect(told).toHaveLength(1000);
+    await stopped(place);
+  });
+
+  test("can be called off until it is due, exactly", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await pass(time, 10);
+    const { id } = await now(scheduler.in(1000, Remind("a")));
+    expect(await now(scheduler.cancel(id))).toBe(true);
+    expect(await now(scheduler.cancel(id))).toBe(false);
+    expect(await now(scheduler.cancel("nobody"))).toBe(false);
+    expect(await now(scheduler.cancel("no@body"))).toBe(false);
+    await pass(time, 5000);
+    expect(told).toEqual([]);
+    await stopped(place);
+  });
+
+  test("cannot be called off while it is delivered, and is not delivered once it was called off", async () => {
+    for (let early = 0; early < 12; early++) {
+      const place = desk();
+      const told: Told[] = [];
+      const { store, time } = place;
+      let asked = 0;
+      let cancelled: Promise<boolean> | undefined;
+      const cancels = schedules(place);
+      const meet = (): void => {
+        if (++asked === early) cancelled = cancels.cancel("one@50000");
+      };
+      const met = changed<Store>(store, {
+        list: (prefix, options) => (meet(), store.list(prefix, options)),
+        put: (key, value, options) => (meet(), store.put(key, value, options)),
+        delete: (key, options) => (meet(), store.delete(key, options)),
+      });
+      await now(cancels.at(50_000, Remind("a"), { name: "one" }));
+      await time.advance(60_000);
+      const scheduler = startOn(place, told, { store: met });
+      await pass(time, 5000);
+      expect(await cancelled ?? false).toBe(told.length === 0);
+      await now(scheduler.stop());
+    }
+  });
+
+  test("waits while it cannot be delivered, under the same id, and holds up nothing else", async () => {
+    const told: Told[] = [];
+    const tried = new Map<string, number>();
+    let broken = true;
+    const place = bench({
+      deliver: (message, { id }) => {
+        tried.set(id, (tried.get(id) ?? 0) + 1);
+        if (broken && (message.body as string).startsWith("bad")) {
+          return message.body === "bad thrown"
+            ? Promise.reject(new CatgaError(systemFault("UNAVAILABLE", "away")))
+            : Promise.resolve(failure(systemFault("UNAVAILABLE", "away")));
+        }
+        told.push({ id, body: message.body, time: 0 });
+        return Promise.resolve(ok(undefined));
+      },
+    });
+    const { scheduler, time } = place;
+    for (let n = 0; n < 300; n++) {
+      await now(scheduler.at(10 + n, Remind("bad"), { name: `bad-${n}` }));
+    }
+    await now(scheduler.at(10, Remind("bad thrown"), { name: "thrown" }));
+    await now(scheduler.at(90_000, Remind("good")));
+    for (let s = 0; s < 120; s++) await pass(time, 1000);
+    expect(told).toMatchObject([{ body: "good" }]);
+    expect(scheduler.backlog()).toMatchObject({ active: true, failing: 301, delivered: 1 });
+    expect(tried.get("bad-0@10")).toBeLessThan(120);
+    broken = false;
+    for (let s = 0; s < 10; s++) await pass(time, 1000);
+    expect(told).toHaveLength(302);
+    expect(new Set(told.map(({ id }) => id)).size).toBe(302);
+    await stopped(place);
+  });
+
+  test("is put aside when it never can be delivered, and somebody hears of it", async () => {
+    const place = bench({
+      deliver: () => Promise.resolve(failure(systemFault("NO_HANDLER", "nobody serves it"))),
+    });
+    const { scheduler, time, store } = place;
+    await now(scheduler.at(10, Remind("never"), { name: "never" }));
+    await store.put("schedules/at/0000000000000011/broken", "no schedule");
+    for (let s = 0; s < 30; s++) await pass(time, 1000);
+    expect(await store.list("schedules/at/")).toEqual([]);
+    expect(await now(scheduler.list())).toMatchObject([{ id: "never@10", state: "parked" }]);
+    const alarms = time.entries.filter(({ event }) => event === "scheduler.given_up").map(({ fields }) =>
+      fields?.["code"]
+    );
+    expect(alarms.sort()).toEqual(["NO_HANDLER", "SERIALIZATION"]);
+    expect(await now(scheduler.cancel("never@10"))).toBe(true);
+    expect(await now(scheduler.list())).toEqual([]);
+    await stopped(place);
+  });
+
+  test("that hangs, throws no error or answers nonsense is tried again, and no other waits for it", async () => {
+    const told: string[] = [];
+    let times = 0;
+    const place = bench({
+      timeout: 5000,
+      deliver: (message) => {
+        if (message.body === "hang" && times++ === 0) return new Promise(() => {});
+        if (message.body === "throw" && times++ < 2) throw "no error";
+        told.push(message.body as string);
+        return Promise.resolve();
+      },
+    });
+    for (const body of ["hang", "throw", "good"]) await now(place.scheduler.at(10, Remind(body)));
+    await pass(place.time, 100);
+    expect(told).toContain("good");
+    for (let s = 0; s < 20; s++) await pass(place.time, 1000);
+    expect(told.sort()).toEqual(["good", "hang", "throw"]);
+    await stopped(place);
+  });
+
+  test("is refused where it has no time or name, or cannot be kept", async () => {
+    const { runtime, store } = desk();
+    const later = schedules({ runtime, store });
+    for (const time of [NaN, -1, 1.5, Infinity, 9e15]) {
+      expect(await faultOf(later.at(time, Remind("a")))).toContain("Cannot schedule");
+    }
+    for (const ms of [NaN, -1, Infinity]) {
+      expect(await faultOf(later.in(ms, Remind("a")))).toContain("Cannot schedule");
+    }
+    for (const name of ["", "a@b", "x".repeat(101), "\ud800"]) {
+      expect(await faultOf(later.in(1, Remind("a"), { name }))).toContain("Cannot schedule");
+    }
+    expect(await faultOf(later.in(1, Remind(1n as unknown as string)))).toBe("VALIDATION");
+    expect(() => startScheduler({ store, runtime, owner: "a", deliver: () => Promise.resolve(), poll: 6000 }))
+      .toThrow(RangeError);
+  });
+});
+
+describe("what happens again and again", () => {
+  test("is delivered at each time, under the name of that time", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await now(scheduler.cron("tick", "*/10 * * * *", Rung("tick")));
+    for (let minute = 0; minute < 31; minute++) await pass(time, 60_000);
+    expect(told.map(({ id, time }) => [id, time])).toEqual(
+      [600, 1200, 1800].map((s) => [`tick@${s}000`, s * 1000]),
+    );
+    expect(await now(scheduler.list())).toMatchObject([
+      { id: "tick", time: 2_400_000, state: "waiting", cron: { expression: "*/10 * * * *", zone: "UTC" } },
+    ]);
+    expect(await now(scheduler.cancel("tick"))).toBe(true);
+    await pass(time, 600_000);
+    expect(told).toHaveLength(3);
+    await stopped(place);
+  });
+
+  test("goes on where it was when it is said again, and anew when its times are others", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await now(scheduler.cron("tick", "*/10 * * * *", Rung("old")));
+    await pass(time, 300_000);
+    const same = await now(scheduler.cron("tick", "*/10 * * * *", Rung("new")));
+    expect(same.time).toBe(600_000);
+    await pass(time, 300_000);
+    expect(told).toMatchObject([{ body: "new", id: "tick@600000" }]);
+    expect((await now(scheduler.cron("tick", "0 * * * *", Rung("new")))).time).toBe(3_600_000);
+    await stopped(place);
+  });
+
+  test.each(
+    [
+      ["once", ["tick@600000", "tick@7800000"]],
+      ["skip", ["tick@7800000"]],
+    ] as const,
+  )("was missed for two hours, with %p", async (missed, ids) => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await now(scheduler.cron("tick", "*/10 * * * *", Rung("tick"), { missed }));
+    await pass(time, 10_000);
+    await now(scheduler.stop());
+    await time.advance(7_200_000);
+    const second = startOn(place, told);
+    for (let minute = 0; minute < 10; minute++) await pass(time, 60_000);
+    expect(told.map(({ id }) => id)).toEqual([...ids]);
+    await now(second.stop());
+  });
+
+  test("that was late by less than a minute is not missed", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await now(scheduler.cron("tick", "*/10 * * * *", Rung("tick"), { missed: "skip" }));
+    await pass(time, 10_000);
+    await now(scheduler.stop());
+    await time.advance(640_000 - time.clock.wall());
+    const second = startOn(place, told);
+    await pass(time, 10);
+    expect(told.map(({ id }) => id)).toEqual(["tick@600000"]);
+    await now(second.stop());
+  });
+
+  test("is left out once when it cannot be delivered, and comes again", async () => {
+    const told: string[] = [];
+    const place = bench({
+      deliver: (_, { id }) => {
+        if (id === "tick@600000") return Promise.resolve(failure(systemFault("VALIDATION", "bad")));
+        told.push(id);
+        return Promise.resolve();
+      },
+    });
+    await now(place.scheduler.cron("tick", "*/10 * * * *", Rung("tick")));
+    for (let minute = 0; minute < 21; minute++) await pass(place.time, 60_000);
+    expect(told).toEqual(["tick@1200000"]);
+    expect(place.time.entries.filter(({ event }) => event === "scheduler.given_up")).toHaveLength(1);
+    await stopped(place);
+  });
+});
+
+describe("a wall clock that jumps", () => {
+  test("ahead lets things come early and back nothing come twice, and none is lost", async () => {
+    const place = desk();
+    const off = skewed(place.runtime);
+    const told: Told[] = [];
+    const scheduler = startOn(place, told, { runtime: off.runtime });
+    const { time } = place;
+    await pass(time, 10);
+    await now(scheduler.cron("tick", "*/10 * * * *", Rung("tick")));
+    await now(scheduler.at(1_500_000, Remind("once"), { name: "once" }));
+    await pass(time, 600_000);
+    off.skew = 3_600_000;
+    for (let s = 0; s < 60; s++) await pass(time, 1000);
+    off.skew = -3_600_000;
+    for (let minute = 0; minute < 200; minute++) await pass(time, 60_000);
+    const ids = told.map(({ id }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    expect(ids.slice(0, 3)).toEqual(["tick@600000", "tick@1200000", "once@1500000"]);
+    // After the jump ahead the next time is that of the clock's, and it comes when the clock shows it.
+    const { wall } = off.runtime.clock;
+    const times = ids.slice(3).map((id) => Number(id.split("@")[1]));
+    expect(times[0]).toBe(4_800_000);
+    expect(times.at(-1)).toBeGreaterThan(wall() - 600_001);
+    expect(times.every((at, n) => n === 0 || at === times[n - 1]! + 600_000)).toBe(true);
+    await now(scheduler.stop());
+  });
+});
+
+describe("many schedulers", () => {
+  test("deliver each firing once, also when the one that delivers goes", async () => {
+    const place = desk();
+    const told: Told[] = [];
+    const all = ["a", "b", "c"].map((owner) => startOn(place, told, { owner }));
+    const { time } = place;
+    await pass(time, 10);
+    await now(all[0]!.cron("tick", "* * * * *", Rung("tick")));
+    for (let minute = 0; minute < 10; minute++) {
+      await pass(time, 60_000);
+      if (minute === 3 || minute === 6) await now(all.find((one) => one.backlog().active)!.stop());
+    }
+    expect(told.map(({ id }) => id)).toEqual(
+      Array.from({ length: 10 }, (_, n) => `tick@${(n + 1) * 60_000}`),
+    );
+    for (const one of all) await now(one.stop());
+  });
+
+  for (const when of ["before", "after"] as const) {
+    test(`end ${when} each thing they ask of the store, and no firing is lost or has two names`, async () => {
+      const run = async (at: number): Promise<{ readonly passed: number; readonly told: Told[] }> => {
+        const place = desk(at);
+        const { time, runtime, store } = place;
+        const point = new CrashPoint({ at, when, crash: () => {} });
+        const told: Told[] = [];
+        const later = schedules({ store, runtime });
+        const first = startOn(place, told, {
+          store: point.wrap(store),
+          deliver: (message, { id }) => {
+            if (point.crashed) return new Promise(() => {});
+            told.push({ id, body: message.body, time: time.clock.mono() });
+            return Promise.resolve();
+          },
+        });
+        await pass(time, 10);
+        await now(later.cron("tick", "* * * * *", Rung("tick")));
+        await now(later.at(61_000, Remind("once"), { name: "once" }));
+        await pass(time, 63_000);
+        void first.stop();
+        const second = startOn(place, told, { owner: "b" });
+        for (let s = 0; s < 65; s++) await pass(time, 1000);
+        expect(await store.list("schedules/at/")).toEqual([]);
+        await now(second.stop());
+        return { passed: point.passed, told };
+      };
+      const { passed } = await run(Infinity);
+      expect(passed).toBeGreaterThan(50);
+      let twice = 0;
+      for (let at = 1; at <= passed; at++) {
+        const { told } = await run(at);
+        const ids = told.map(({ id }) => id);
+        expect([at, [...new Set(ids)].sort()]).toEqual([at, ["once@61000", "tick@120000", "tick@60000"]]);
+        expect(ids.length).toBeLessThanOrEqual(4);
+        if (ids.length === 4) twice++;
+      }
+      // Only a crash between the delivery and its mark delivers again.
+      expect(twice).toBe(2);
+    }, 120_000);
+  }
+});

@@ -1,0 +1,131 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createMediator } from "@catga/catga";
+import { joinCluster, type Node } from "@catga/catga/cluster";
+import { records } from "@catga/catga/durable";
+import { memory } from "@catga/catga/memory";
+import { systemRuntime, withStorage } from "@catga/catga/ports";
+import { sqlite, type SqliteStorage } from "@catga/catga/sqlite";
+import { seededRandom } from "@catga/catga/testing";
+import { mixed, pause, startAgain, until, withCluster } from "./cluster.ts";
+import { Counted, SERVICE, Told } from "./delivery_node.ts";
+import { Report } from "./report.ts";
+
+/** What {@linkcode deliveries} takes. */
+export interface DeliveriesOptions {
+  /** How many events of each kind. */
+  readonly events: number;
+  readonly kills: number;
+  /** How long a delivery stays with a process that was killed, in ms. */
+  readonly lease: number;
+  readonly seed: number;
+}
+
+/** How many events are on their way to the queue at a time, and into how many counters they go. */
+const FLIGHT = 128;
+const COUNTERS = 64;
+
+/** Publishes into a file from which three processes take, and kills those. */
+export async function deliveries(
+  { events, kills, lease, seed }: DeliveriesOptions,
+  note: (text: string) => void,
+): Promise<Report> {
+  const report = new Report(`${events} events of QoS 1 and of QoS 2, ${kills} kills`);
+  const folder = mkdtempSync(join(tmpdir(), "catga-"));
+  const [FILE, LOG] = [join(folder, "storage.db"), join(folder, "heard.log")];
+  const random = seededRandom(seed);
+  const storage = await sqlite(FILE, { durability: "process" });
+  try {
+    await withCluster(await mixed(), async (nodes) => {
+      const publisher = await publishing(storage);
+      const began = Date.now();
+      let killed = 0;
+      // Events flow for as long as nodes are killed.
+      const allowed = (): number => (killed + 1) / kills * events;
+      const published = publish(publisher, events, allowed, (acknowledged) => {
+        note(`${acknowledged} of ${2 * events} published, ${killed} of ${kills} killed`);
+      });
+      const left = async (): Promise<number> => {
+        const groups = [[Told.type, "log"], [Counted.type, "count"]] as const;
+        const backlogs = groups.map(([topic, name]) => storage.queue.backlog(topic, `${SERVICE}/${name}`));
+        return (await Promise.all(backlogs)).reduce((sum, { items }) => sum + items, 0);
+      };
+      for (; killed < kills; killed++) {
+        await pause(random.between(50, 1500));
+        const victim = random.pick(nodes);
+        victim.process.kill("SIGKILL");
+        await victim.process.ended;
+        await startAgain(victim);
+      }
+      const refused = await published;
+      const told = Date.now() - began;
+      await until("all was heard", async () => {
+        const items = await left();
+        note(`${items} left`);
+        return items === 0;
+      }, 600_000);
+      report.tell(
+        "took",
+        `${Math.round((Date.now() - began) / 1000)} s, publishing ${Math.round(told / 1000)} s`,
+      );
+      report.none("events that were not stored", refused);
+      await publisher.leave();
+    }, { file: "tests/e2e/delivery_node.ts", env: () => ({ FILE, LOG, LEASE: String(lease) }) });
+    await judge(report, storage, existsSync(LOG) ? readFileSync(LOG, "utf8") : "", events);
+  } finally {
+    await storage[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  }
+  return report;
+}
+
+function publishing(storage: SqliteStorage): Promise<Node> {
+  const mediator = createMediator({ handlers: [], runtime: systemRuntime({ log: () => {} }) });
+  const backend = withStorage(memory(), storage);
+  return joinCluster(mediator, { node: "publisher", endpoint: "memory:publisher", backend });
+}
+
+/** Publishes all; answers what could not be stored. */
+async function publish(
+  node: Node,
+  events: number,
+  allowed: () => number,
+  note: (acknowledged: number) => void,
+): Promise<string[]> {
+  const refused: string[] = [];
+  let next = 0;
+  let acknowledged = 0;
+  const work = async (): Promise<void> => {
+    while (next < events) {
+      if (next >= allowed()) {
+        await pause(5);
+        continue;
+      }
+      const n = next++;
+      const counter = `c${n % COUNTERS}`;
+      for (const event of [Told({ n }), Counted({ n, counter })]) {
+        const result = await node.publish(event);
+        if (!result.ok) refused.push(`${event.type} ${n}: ${result.error.code}`);
+        if (++acknowledged % 1000 === 0) note(acknowledged);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: FLIGHT }, work));
+  return refused;
+}
+
+async function judge(report: Report, storage: SqliteStorage, log: string, events: number): Promise<void> {
+  const heard = log.split("\n").slice(0, -1).map(Number);
+  const once = new Set(heard);
+  const lost = Array.from({ length: events }, (_, n) => n).filter((n) => !once.has(n));
+  report.none("acknowledged events of QoS 1 that nobody heard", lost.map(String));
+  report.tell("heard again", heard.length - once.size);
+  const { store } = storage;
+  const counters = records<number>("counters", { store, runtime: systemRuntime() });
+  let sum = 0;
+  for (let at = 0; at < COUNTERS; at++) sum += await counters.get(`c${at}`) ?? 0;
+  report.promise("effects of QoS 2", sum, String(events), sum === events);
+  const letters = await store.list("letters/");
+  report.none("dead letters", letters.map(({ key }) => key));
+}

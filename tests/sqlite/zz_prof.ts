@@ -1,0 +1,13 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import process from "node:process";
+import { sqlite } from "../../adapters/sqlite/mod.ts";
+const dir = mkdtempSync("/tmp/sq/b-");
+const payload = "x".repeat(200);
+const st = await sqlite(`${dir}/o.db`, { durability: "process", items: 10_000_000 });
+await st.queue.subscribe("orders", "g");
+const k = Number(process.argv[2] ?? 256), ms = Number(process.argv[3] ?? 2000);
+let n = 0; const s = performance.now(); const c0 = process.cpuUsage();
+await Promise.all(Array.from({ length: k }, async () => { while (performance.now() - s < ms) await st.queue.push("orders", [{ id: `item-${n++}`, payload }]); }));
+const c = process.cpuUsage(c0);
+console.log(k, (n / (performance.now() - s) * 1000).toFixed(0), "/s; cpu us/op", ((c.user + c.system) / n).toFixed(2), "user", (c.user / n).toFixed(2));
+await st[Symbol.asyncDispose](); rmSync(dir, { recursive: true });

@@ -247,7 +247,88 @@ export const rows = {
       "Plain Hono: one JSON request per call with the runtime's `fetch`; on Node the faster of `fetch` and an undici Pool.",
     ],
   },
+  events: {
+    title: "Event sourcing in memory: appends, the state of 100 events, commands",
+    kind: "local",
+    unit: "ns an append, an event, a command",
+    candidates: [
+      "append: text into arrays",
+      "append: catga",
+      "append: Emmett",
+      "state of 100: texts of an array",
+      "state of 100: catga",
+      "state of 100: Emmett",
+      "command: catga",
+      "command: Emmett",
+    ],
+    compare: [
+      { ours: "append: catga", other: "append: text into arrays" },
+      { ours: "state of 100: catga", other: "state of 100: texts of an array" },
+      ...["append", "state of 100", "command"].flatMap((what) =>
+        faster(`${what}: catga`, [`${what}: Emmett`])
+      ),
+    ],
+    notes: [
+      "Append: 20 events to each of 50 streams of a new store, each at its expected version. Command: the same, decided on the state.",
+      "catga's store keeps JSON text and knows events by their ids, as every other store does; Emmett's keeps the objects it was given, and neither writes nor reads JSON.",
+    ],
+  },
   ...clusterRows,
+  storage: {
+    title: "An embedded SQLite file",
+    kind: "figures",
+    script: "rows/storage.ts",
+    rates: ["perSecond"],
+    figures: { perSecond: "a second", cpu: "CPU µs each" },
+    candidates: [
+      ...["power", "process"].flatMap((durability) =>
+        [1, 64, 256].flatMap((count) => [
+          `${durability}: raw INSERT, any id, ${count} a transaction`,
+          `${durability}: raw INSERT, ${count} a transaction`,
+          `${durability}: push, ${count} in flight`,
+        ])
+      ),
+      ...[1, 64].flatMap((count) => [
+        `power: raw push, lease and delete, ${count} a transaction`,
+        `power: push, pull and acknowledge, ${count} at once`,
+        `power: raw append, ${count} a transaction`,
+        `power: append, ${count} in flight`,
+      ]),
+      "power: raw read of 100 events",
+      "power: read of 100 events",
+    ],
+    compare: [
+      ...["power", "process"].flatMap((durability) =>
+        [1, 64, 256].flatMap((count) => {
+          const ours = `${durability}: push, ${count} in flight`;
+          const raw = (more) => `${durability}: raw INSERT, ${more}${count} a transaction`;
+          return [
+            { of: "perSecond", ours, other: raw(""), want: 0.5 },
+            { of: "perSecond", ours, other: raw("any id, ") },
+          ];
+        })
+      ),
+      ...[1, 64].flatMap((count) => [
+        {
+          of: "perSecond",
+          ours: `power: push, pull and acknowledge, ${count} at once`,
+          other: `power: raw push, lease and delete, ${count} a transaction`,
+        },
+        {
+          of: "perSecond",
+          ours: `power: append, ${count} in flight`,
+          other: `power: raw append, ${count} a transaction`,
+        },
+      ]),
+      { of: "perSecond", ours: "power: read of 100 events", other: "power: raw read of 100 events" },
+    ],
+    notes: [
+      "Power: each answer waits for the disk (`synchronous = FULL`). Process: it does not (`NORMAL`).",
+      "Raw: the runtime's own SQLite, prepared statements, transactions of that many rows. A raw INSERT keeps ids unique, as a queue must; one of any id does not.",
+      "Push: QoS 1, one item a push, one group; each caller pushes again when it was answered. 180 bytes an item.",
+      "Push, pull and acknowledge: three transactions a round on both sides; what is raw knows no keys, groups or delays.",
+    ],
+  },
   startup: {
     title: "Start and idle memory",
     kind: "startup",

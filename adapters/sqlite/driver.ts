@@ -7,6 +7,8 @@ export type SqlValue = string | number | Uint8Array | null;
 export interface SqlDone {
   /** How many rows it has changed. */
   readonly changes: number | bigint;
+  /** The row that it has inserted. */
+  readonly lastInsertRowid: number | bigint;
 }
 
 /** A statement that was prepared. */

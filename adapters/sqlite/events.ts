@@ -51,7 +51,6 @@ export class SqliteEventStore implements EventStore {
   readonly #forward: SqlStatement<EventRow>;
   readonly #backward: SqlStatement<EventRow>;
   readonly #all: SqlStatement<EventRow>;
-  readonly #last: SqlStatement<{ readonly at: number }>;
   #waiting = 0;
 
   constructor(ledger: Ledger, clock: Pick<Clock, "mono" | "timer">) {
@@ -59,7 +58,7 @@ export class SqliteEventStore implements EventStore {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#stream = db.prepare("SELECT id, version FROM stream WHERE name = ?");
-    this.#begin = db.prepare("INSERT INTO stream (name, version) VALUES (?, 0)");
+    this.#begin = db.prepare("INSERT INTO stream (name, version) VALUES (?, ?)");
     this.#grow = db.prepare("UPDATE stream SET version = ? WHERE id = ?");
     this.#insert = db.prepare(
       "INSERT INTO event (position, stream, version, id, type, data, meta, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -70,7 +69,6 @@ export class SqliteEventStore implements EventStore {
     this.#forward = selectEvents(db, "s.name = ? AND e.version >= ? ORDER BY e.version LIMIT ?");
     this.#backward = selectEvents(db, "s.name = ? AND e.version <= ? ORDER BY e.version DESC LIMIT ?");
     this.#all = selectEvents(db, "e.position > ? ORDER BY e.position LIMIT ?");
-    this.#last = db.prepare("SELECT at FROM event WHERE position = ?");
   }
 
   async append(
@@ -173,7 +171,7 @@ export class SqliteEventStore implements EventStore {
         position: stream === undefined ? 0 : this.#idAt.get(stream.id, found)!.position,
       };
     }
-    return this.#add(tx, stream ?? this.#start(name), events);
+    return this.#add(tx, stream, name, events);
   }
 
   /** Where the events are if they are there already; `conflict` if only some of them are, or elsewhere. */
@@ -192,21 +190,28 @@ export class SqliteEventStore implements EventStore {
     return { version: last.version, position: last.position };
   }
 
-  #start(name: string): StreamRow {
-    this.#begin.run(toSql(name));
-    return this.#stream.get(toSql(name))!;
-  }
-
-  #add(tx: Transaction, stream: StreamRow, events: readonly NewEvent[]): Appended {
-    const { state } = tx;
-    const at = Math.max(Math.floor(tx.now), this.#last.get(state.position)?.at ?? 0);
-    let { version } = stream;
-    for (const { id, type, data, meta } of events) {
-      const given = [toSql(id), toSql(type), toSql(data), meta === undefined ? null : toSql(meta)] as const;
-      this.#insert.run(++state.position, stream.id, ++version, ...given, at);
+  #add(
+    { state, now, told }: Transaction,
+    stream: StreamRow | undefined,
+    name: string,
+    events: readonly NewEvent[],
+  ): Appended {
+    const at = Math.floor(now);
+    let version = stream?.version ?? 0;
+    const last = version + events.length;
+    if (stream !== undefined) this.#grow.run(last, stream.id);
+    const id = stream?.id ?? Number(this.#begin.run(toSql(name), last).lastInsertRowid);
+    for (const event of events) {
+      const { type, data, meta } = event;
+      const given = [
+        toSql(event.id),
+        toSql(type),
+        toSql(data),
+        meta === undefined ? null : toSql(meta),
+      ] as const;
+      this.#insert.run(++state.position, id, ++version, ...given, at);
     }
-    this.#grow.run(version, stream.id);
-    tx.told.add("events");
+    told.add("events");
     return { version, position: state.position };
   }
 }

@@ -98,7 +98,7 @@ export class Ledger {
   /** Writes what was asked for, then lets go of the file. */
   close(): Promise<void> {
     return this.#closed ??= this.#writer.drain().then(() => {
-      this.pulse.close();
+      this.pulse.end();
       this.db.close();
     });
   }

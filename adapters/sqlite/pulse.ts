@@ -39,7 +39,7 @@ export class Pulse {
     return () => {
       listeners.delete(run);
       if (listeners.size === 0 && this.#listeners.get(area) === listeners) this.#listeners.delete(area);
-      if (this.#listeners.size === 0) this.close();
+      if (this.#listeners.size === 0) this.#rest();
     };
   }
 
@@ -48,7 +48,13 @@ export class Pulse {
     for (const area of areas) for (const run of [...this.#listeners.get(area) ?? []]) run();
   }
 
-  close(): void {
+  /** Wakes all for the last time. */
+  end(): void {
+    this.wake([...this.#listeners.keys()]);
+    this.#rest();
+  }
+
+  #rest(): void {
     this.#stop?.();
     this.#stop = undefined;
   }

@@ -18,6 +18,12 @@ export interface ItemLimits {
   readonly window: number;
 }
 
+interface Oldest {
+  readonly seq: number;
+  readonly pushed: number;
+  readonly refs: number;
+}
+
 /** The items of all topics, and the names of those that are done with. */
 export class QueueItems {
   readonly #topics: QueueTopics;
@@ -28,7 +34,7 @@ export class QueueItems {
   readonly #last: SqlStatement<unknown>;
   readonly #release: SqlStatement<unknown>;
   readonly #delete: SqlStatement<unknown>;
-  readonly #oldest: SqlStatement<{ readonly seq: number; readonly pushed: number; readonly refs: number }>;
+  readonly #oldest: SqlStatement<Oldest>;
   /** Until when a topic's oldest name is remembered. */
   readonly #until: Map<number, number> = new Map();
 
@@ -91,15 +97,19 @@ export class QueueItems {
     tx.state.open += takers;
   }
 
-  /** Forgets names whose window is over, or the oldest where there are too many. */
+  /** Forgets names whose window is over, and old ones where there are too many. */
   #forget(tx: Transaction, topic: Topic, most: number): void {
+    if (tx.state.done > this.#limits.names) this.#clear(tx, this.#older(tx, topic), most);
+    else if (tx.now >= (this.#until.get(topic.id) ?? 0)) this.#clear(tx, topic, most);
+  }
+
+  #clear(tx: Transaction, topic: Topic, most: number): void {
     const { names, window } = this.#limits;
-    if (tx.state.done <= names && tx.now < (this.#until.get(topic.id) ?? 0)) return;
     let { floor } = topic;
-    const oldest = this.#oldest.all(seqOf(topic.id, topic.floor), seqOf(topic.id, topic.next), most);
-    for (const { seq, pushed, refs } of oldest) {
-      this.#until.set(topic.id, pushed / 1000 + window);
-      if (tx.state.done <= names && pushed / 1000 + window > tx.now) break;
+    for (const { seq, pushed, refs } of this.#first(topic, most)) {
+      const until = pushed / 1000 + window;
+      this.#until.set(topic.id, until);
+      if (tx.state.done <= names && until > tx.now) break;
       if (refs === 0) {
         this.#delete.run(seq);
         tx.state.done--;
@@ -107,5 +117,20 @@ export class QueueItems {
       floor = seq - seqOf(topic.id, 0) + 1;
     }
     if (floor > topic.floor) this.#topics.raise(topic, floor);
+  }
+
+  /** The one with the older name of this topic and another, a different one each time. */
+  #older(tx: Transaction, topic: Topic): Topic {
+    let other = this.#topics.next(tx);
+    if (other === topic) other = this.#topics.next(tx);
+    const [mine, its] = [topic, other].map((each) => this.#first(each, 1)[0]?.pushed ?? Infinity) as [
+      number,
+      number,
+    ];
+    return mine <= its ? topic : other;
+  }
+
+  #first({ id, floor, next }: Topic, most: number): Oldest[] {
+    return this.#oldest.all(seqOf(id, floor), seqOf(id, next), most);
   }
 }

@@ -46,8 +46,10 @@ export class QueueTopics {
   readonly #count: SqlStatement<{ readonly count: number }>;
   readonly #unused: SqlStatement<unknown>;
   readonly #free: SqlStatement<{ readonly id: number }>;
+  readonly #after: SqlStatement<{ readonly id: number }>;
   readonly #insert: SqlStatement<unknown>;
   readonly #raise: SqlStatement<unknown>;
+  #turn = 0;
   #tx: Transaction | undefined;
 
   constructor(db: SqlDatabase) {
@@ -63,6 +65,7 @@ export class QueueTopics {
       `SELECT id + 1 AS id FROM (SELECT 0 AS id UNION ALL SELECT id FROM topic) AS used
         WHERE NOT EXISTS (SELECT 1 FROM topic WHERE topic.id = used.id + 1) ORDER BY id LIMIT 1`,
     );
+    this.#after = db.prepare("SELECT id FROM topic WHERE id > ? ORDER BY id LIMIT 1");
     this.#insert = db.prepare("INSERT INTO topic (id, name, floor) VALUES (?, ?, 1)");
     this.#raise = db.prepare("UPDATE topic SET floor = ? WHERE id = ?");
   }
@@ -104,6 +107,13 @@ export class QueueTopics {
     }
     this.#insert.run(this.#free.get()!.id, toSql(name));
     return this.find(tx, name)!;
+  }
+
+  /** One after the other, whenever it is asked for; there must be one. */
+  next(tx: Transaction): Topic {
+    const row = this.#after.get(this.#turn) ?? this.#after.get(0)!;
+    this.#turn = row.id;
+    return this.at(tx, row.id);
   }
 
   /** No item below this one is there for its name alone. */

@@ -40,16 +40,44 @@ export interface SqliteOptions {
   readonly runtime?: { readonly clock: Clock; readonly random: Random };
 }
 
-/** A file that keeps everything. Disposing it writes what was asked for and lets go of the file. */
+/** A file that keeps everything. Disposing it writes what was asked for and lets go of the file; it never rejects. */
 export interface SqliteStorage extends Storage, AsyncDisposable {
+  /** Entries by compare-and-set, ordered by key as their UTF-8 is. */
   readonly store: Store;
+  /** Items for groups, in order by key. */
   readonly queue: Queue;
+  /** Events by stream, and all of them in one order. */
   readonly events: EventStore;
 }
 
 /**
- * Keeps everything in one SQLite file, with nothing to install and no server. Several processes of one machine may have
- * it open; its directory has to be on a disk of that machine.
+ * Keeps everything in one SQLite file, which is made if it is not there, with two beside it while it is open
+ * (`-wal`, `-shm`). Several processes of one machine may have it open at a time; it has to be on a disk of that machine,
+ * as SQLite cannot lock files of a network. What is asked for in one turn of the event loop is one transaction; where
+ * others write just then it is tried again, without standing still.
+ *
+ * Its clock is shared by all processes and never goes back: it goes on by their monotonic clocks, whatever happens to
+ * that of the machine. Watches and waits hear at once of what their own process does, and of others within 100 ms.
+ *
+ * Rejects with a `CatgaError`: `VALIDATION` for the file of another program or of a later version and where there is no
+ * SQLite, `UNAVAILABLE` when it cannot be opened, is damaged or is written to by others all the time.
+ *
+ * @param path where it is
+ *
+ * @example
+ * ```ts
+ * import { mkdtemp, rm } from "node:fs/promises";
+ * import { tmpdir } from "node:os";
+ * import { sqlite } from "@catga/catga/sqlite";
+ *
+ * const folder = await mkdtemp(`${tmpdir()}/cart-`);
+ * const { store, events, ...storage } = await sqlite(`${folder}/cart.db`, { durability: "process" });
+ * await store.put("color", "red", { expected: "absent" });
+ * await events.append("cart/1", [{ id: "e1", type: "cart.opened", data: "{}" }], { expected: "absent" });
+ * console.log(await store.get("color"), await events.read("cart/1"));
+ * await storage[Symbol.asyncDispose]();
+ * await rm(folder, { recursive: true });
+ * ```
  */
 export async function sqlite(path: string, options: SqliteOptions = {}): Promise<SqliteStorage> {
   const { durability = "power", bytes = 4 * 2 ** 30, keys = 1_000_000, watches = 4096, busy = 5000 } =

@@ -2,6 +2,7 @@ import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Entry } from "../../src/ports/store.ts";
 import { ChangeFeed } from "../../src/internal/change_feed.ts";
 import type { SqlStatement } from "./driver.ts";
+import { isBusy } from "./faults.ts";
 import type { Ledger } from "./ledger.ts";
 import { entryOf, type EntryRow } from "./store.ts";
 import type { StoreSweep } from "./store_sweep.ts";
@@ -12,6 +13,8 @@ const SOME = 256;
 /** The shortest and the longest time to the next look for entries whose time is over, in ms. */
 const SOON = 1;
 const LATE = 3_600_000;
+/** How long to wait before they are taken away again, in ms, where that went wrong. */
+const PAUSE = 1000;
 
 /** Reads what has changed and hands it to all watches of this process. */
 export class StoreFeed {
@@ -80,7 +83,8 @@ export class StoreFeed {
       this.#ledger.snapshot(() => this.#catchUp());
       this.#arm();
     } catch (thrown) {
-      this.breakOff(thrown instanceof Error ? thrown.message : String(thrown));
+      if (isBusy(thrown)) this.#later(SOON);
+      else this.breakOff(thrown instanceof Error ? thrown.message : String(thrown));
     }
   }
 
@@ -114,6 +118,11 @@ export class StoreFeed {
     for (const [feed, prefix] of this.#feeds) if (key.startsWith(prefix)) tell(feed);
   }
 
+  #later(ms: number): void {
+    this.#stop?.();
+    this.#stop = this.#clock.timer(ms, () => this.#look());
+  }
+
   /** Looks again when the time of the next entry is over. */
   #arm(): void {
     this.#stop?.();
@@ -123,12 +132,9 @@ export class StoreFeed {
     const ms = Math.min(Math.max(next - this.#ledger.clock.now(), SOON), LATE);
     this.#stop = this.#clock.timer(ms, () => {
       this.#stop = undefined;
-      const again = (): void => {
-        if (this.#feeds.size > 0) this.#arm();
-      };
       this.#ledger.write("take away what is over", undefined, (tx) => void this.#sweep.run(tx)).then(
-        again,
-        again,
+        () => this.#feeds.size > 0 ? this.#arm() : undefined,
+        () => this.#feeds.size > 0 ? this.#later(PAUSE) : undefined,
       );
     });
   }

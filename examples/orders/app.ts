@@ -24,6 +24,7 @@ export function createApp(inside: Inside): (request: Request) => Response | Prom
     const node = inside.node();
     if (node === undefined) return doors.fetch(request);
     all ??= routes(node, api, {
+      headers: ["idempotency-key", "traceparent", "tracestate", "x-correlation-id"],
       openapi: {
         title: "Orders",
         version: "1.0.0",

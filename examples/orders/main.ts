@@ -1,7 +1,8 @@
 /**
- * One node of the order service. Bun, `deno run` and Node run it as it is:
+ * One node of the order service. Bun, `deno run` and Node run it as it is; nodes that are given one file as STORAGE share
+ * what they keep there:
  *
- *     PORT=5001 NODE_ID=node-1 PEERS=http://127.0.0.1:5002 bun examples/orders/main.ts
+ *     STORAGE=orders.db PORT=5001 NODE_ID=node-1 PEERS=http://127.0.0.1:5002 bun examples/orders/main.ts
  *
  * `deno serve` listens by itself and is told to the node by ENDPOINT:
  *
@@ -10,16 +11,21 @@
 import process from "node:process";
 import { createMediator } from "@catga/catga";
 import { joinCluster, type Node } from "@catga/catga/cluster";
+import { type Relay, startRelay } from "@catga/catga/durable";
 import { http } from "@catga/catga/http";
+import { withStorage } from "@catga/catga/ports";
 import { onShutdown, processRuntime, serve, type Server } from "@catga/catga/serve";
 import { createApp } from "./app.ts";
 import { OrderBook } from "./order_book.ts";
 import { orders } from "./orders.ts";
-import { stock } from "./stock.ts";
+import { openStock } from "./stock.ts";
+import { openStorage, type OrderStorage } from "./storage.ts";
 
-const { PORT = "5001", HOST = "127.0.0.1", ENDPOINT, PEERS = "", CATGA_SECRET, HEARTBEAT = "1000" } =
+const { PORT = "5001", HOST = "127.0.0.1", ENDPOINT, PEERS = "", CATGA_SECRET, HEARTBEAT = "1000", STORAGE } =
   process.env;
 const name = process.env["NODE_ID"] ?? `node-${PORT}`;
+/** After how long a node that was not heard of is dead, and others take over what it had begun, in ms. */
+const timeout = 5 * Number(HEARTBEAT);
 /** How long a node that ends goes on answering, in ms, so that clients have time to turn to another one. */
 const goodbye = 1000;
 
@@ -36,8 +42,9 @@ const backend = http({
   ...(CATGA_SECRET === undefined ? {} : { secret: CATGA_SECRET }),
 });
 const book = new OrderBook();
-const mediator = createMediator({ handlers: [stock(say), orders(name, book, say)], runtime });
 
+let storage: OrderStorage | undefined;
+let relay: Relay | undefined;
 let node: Node | undefined;
 let server: Server | undefined;
 let ending = false;
@@ -48,6 +55,17 @@ const fetch = createApp({
 });
 
 try {
+  storage = await openStorage(STORAGE);
+  if (STORAGE === undefined) {
+    say("keeps orders in its memory alone, and loses them; STORAGE names a file for them");
+  }
+  const { store, queue } = storage;
+  relay = startRelay({ store, queue, runtime, owner: name });
+  const keeping = { store, runtime, relay };
+  const mediator = createMediator({
+    handlers: orders({ node: name, book, stock: openStock(keeping), keeping, say }),
+    runtime,
+  });
   if (ENDPOINT === undefined) {
     server = await serve(fetch, {
       port: Number(PORT),
@@ -57,8 +75,15 @@ try {
     });
   }
   const endpoint = ENDPOINT ?? server!.url;
-  const timing = { heartbeat: Number(HEARTBEAT), timeout: 5 * Number(HEARTBEAT) };
-  node = await joinCluster(mediator, { node: name, endpoint, backend, timing });
+  node = await joinCluster(mediator, {
+    node: name,
+    endpoint,
+    backend: withStorage(backend, storage),
+    service: "orders",
+    unsafe: STORAGE === undefined,
+    timing: { heartbeat: Number(HEARTBEAT), timeout },
+    deliveries: { lease: timeout },
+  });
   say(`joined at ${endpoint}`);
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
@@ -71,6 +96,8 @@ onShutdown(async () => {
   // Until it has left the other nodes reach it, and clients are asked to close their connections.
   await server?.stop({ linger: left });
   await left;
+  await relay!.stop();
+  await storage![Symbol.asyncDispose]();
   say("left");
 }, { deadline: 20_000, runtime });
 

@@ -15,10 +15,6 @@ export class OrderBook {
     for (const hear of this.#hearers) hear(order);
   }
 
-  get(orderId: string): Order | undefined {
-    return this.#orders.get(orderId);
-  }
-
   /** The latest ones, the last one first. */
   latest(count: number): Order[] {
     return [...this.#orders.values()].slice(-count).reverse();

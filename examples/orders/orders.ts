@@ -1,33 +1,52 @@
-import { fail, handle, type Module, on } from "@catga/catga";
-import {
-  CreateOrder,
-  GetOrder,
-  ListOrders,
-  type Order,
-  OrderCreated,
-  ReserveStock,
-  WatchOrders,
-} from "./contracts.ts";
+import { type Context, fail, handle, type Module, on } from "@catga/catga";
+import { records, type RecordsOptions } from "@catga/catga/durable";
+import { CreateOrder, GetOrder, ListOrders, type Order, OrderCreated, WatchOrders } from "./contracts.ts";
 import type { OrderBook } from "./order_book.ts";
+import type { Stock } from "./stock.ts";
 
-/**
- * Serves the orders of one node. The nodes share no store: each one's book holds what it made itself and what it
- * heard of the others.
- */
-export function orders(node: string, book: OrderBook, say: (text: string) => void): Module {
+/** What serving orders takes. */
+export interface OrdersOptions {
+  /** The node that serves. */
+  readonly node: string;
+  /** What it has heard of. */
+  readonly book: OrderBook;
+  readonly stock: Stock;
+  /** Where the orders of all nodes are kept. */
+  readonly keeping: RecordsOptions<Order>;
+  readonly say: (text: string) => void;
+}
+
+/** Serves the orders. */
+export function orders({ node, book, stock, keeping, say }: OrdersOptions): Module {
+  const kept = records<Order>("orders", keeping);
+
+  /** Keeps an order, unless it is kept already; answers the one that is. */
+  async function keep(order: Order): Promise<Order> {
+    return await kept.update(order.orderId, (known = order) => known) ?? order;
+  }
+
+  /** The same for a request that comes again, whichever node has it then. */
+  async function orderIdOf({ id, headers, body }: Context): Promise<string> {
+    const request = JSON.stringify([headers["idempotency-key"] ?? id, body]);
+    return `order-${(await keeping.runtime.crypto.hash(request)).slice(0, 12)}`;
+  }
+
   return [
     handle(CreateOrder, async ({ productId, quantity }, context) => {
-      const reserved = await context.send(ReserveStock({ productId, quantity }));
-      if (!reserved.ok) return reserved;
-      const orderId = `${node}.${crypto.randomUUID().slice(0, 8)}`;
+      const orderId = await orderIdOf(context);
+      const known = await kept.get(orderId);
+      if (known !== undefined) return known;
+      const { correlationId, headers } = context;
       const order: Order = { orderId, productId, quantity, status: "Created", processedBy: node };
+      const left = await stock.reserve(order, { id: orderId, correlationId, headers });
+      say(`reserved ${quantity} x ${productId}, ${left} left`);
+      const created = await keep(order);
       say(`created ${orderId}: ${quantity} x ${productId}`);
-      await context.publish(OrderCreated(order));
-      return order;
+      return created;
     }),
-    handle(GetOrder, ({ orderId }) => {
-      const order = book.get(orderId);
-      say(`looked up ${orderId}${order === undefined ? ", which it does not know" : ""}`);
+    handle(GetOrder, async ({ orderId }) => {
+      const order = await kept.get(orderId);
+      say(`looked up ${orderId}${order === undefined ? ", which nobody knows" : ""}`);
       return order ?? fail("ORDER_NOT_FOUND", { orderId });
     }),
     handle(ListOrders, () => {
@@ -35,9 +54,10 @@ export function orders(node: string, book: OrderBook, say: (text: string) => voi
       return book.latest(20);
     }),
     handle(WatchOrders, (_, context) => book.watch(context.signal)),
-    on(OrderCreated, (order) => {
-      book.add(order);
+    on(OrderCreated, async (order) => {
+      // The node that took it from the stock may have died before it was kept.
+      book.add(await keep(order));
       say(`heard of ${order.orderId}`);
-    }),
+    }, { name: "book" }),
   ];
 }

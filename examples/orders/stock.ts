@@ -1,27 +1,35 @@
-import { fail, handle, type Module } from "@catga/catga";
-import { ReserveStock } from "./contracts.ts";
+import { fail, unwrap } from "@catga/catga";
+import { type Cause, records, type RecordsOptions } from "@catga/catga/durable";
+import { type Order, OrderCreated } from "./contracts.ts";
 
-/**
- * What is on the shelves. Every node begins with all of it in memory and `keeper` picks the one that counts for a
- * product; when that node goes, the next one counts from the beginning. A shared store will mend that.
- */
-const SHELVES: Readonly<Record<string, number>> = {
-  "product-123": 1_000_000,
-  "product-456": 1_000_000,
-  "product-999": 3,
-};
+/** What was on the shelves before the first order. */
+const SHELVES: ReadonlyMap<string, number> = new Map([
+  ["product-123", 1_000_000],
+  ["product-456", 1_000_000],
+  ["product-999", 3],
+]);
 
-/** Serves the stock. */
-export function stock(say: (text: string) => void): Module {
-  const left = new Map(Object.entries(SHELVES));
-  return handle(ReserveStock, ({ productId, quantity }) => {
-    const there = left.get(productId) ?? 0;
-    if (there < quantity) {
-      say(`reserved nothing: ${quantity} x ${productId} asked for, ${there} left`);
-      return fail("OUT_OF_STOCK", { productId, left: there });
-    }
-    left.set(productId, there - quantity);
-    say(`reserved ${quantity} x ${productId}, ${there - quantity} left`);
-    return { left: there - quantity };
-  });
+/** What is left of each product, for all nodes that share the store. */
+export interface Stock {
+  /**
+   * Takes from the shelf what an order wants and tells of the order: one write, so neither happens without the other.
+   * An order that comes again takes nothing more. Answers what is left; rejects with `OUT_OF_STOCK`.
+   */
+  reserve(order: Order, cause: Cause): Promise<number>;
+}
+
+/** Opens the stock. */
+export function openStock(options: RecordsOptions<number>): Stock {
+  const shelves = records<number>("stock", options);
+  return {
+    reserve: async (order, cause) => {
+      const { productId, quantity } = order;
+      const left = await shelves.update(productId, (left = SHELVES.get(productId) ?? 0, tx) => {
+        if (left < quantity) return unwrap(fail("OUT_OF_STOCK", { productId, left }));
+        tx.publish(OrderCreated(order));
+        return left - quantity;
+      }, { context: cause });
+      return left!;
+    },
+  };
 }

@@ -6,6 +6,7 @@ import type { Message } from "../message/message.ts";
 import { type Host, Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import { Consumer, type ConsumerStats, type DoneMarks } from "../durable/consumer.ts";
+import { deadLetters } from "../durable/dead_letters.ts";
 import { push } from "../durable/push.ts";
 import { inbox } from "../durable/records/inbox.ts";
 import type { Delivery, Queue } from "../ports/queue.ts";
@@ -196,6 +197,7 @@ export function openReliable(host: Host, parts: ReliableParts): Reliable | undef
   const { engine, membership, backend: { queue, store }, callTimeout, service, deliveries } = parts;
   if (queue === undefined || store === undefined) return undefined;
   const { runtime } = engine;
+  const letters = deadLetters(store, { runtime });
   return new Reliable({
     engine,
     host,
@@ -205,11 +207,8 @@ export function openReliable(host: Host, parts: ReliableParts): Reliable | undef
     options: readDeliveries(deliveries),
     timeout: callTimeout,
     marks: (retention) => inbox(store, { runtime, retention }),
-    bury: async (topic, group, delivery, fault) => {
-      await store.put(
-        `letters/${group}/${delivery.id}`,
-        JSON.stringify([topic, fault.code, delivery.payload]),
-      );
+    bury: (topic, group, { id, key, payload, pushed, attempt }, fault) => {
+      return letters.put({ topic, group, id, key, payload, pushed, attempts: attempt, fault });
     },
   });
 }

@@ -4,6 +4,7 @@ import { sleep } from "../internal/sleep.ts";
 import { within } from "../internal/within.ts";
 import type { Delivery, Queue } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import { deliveryName } from "./dead_letters_name.ts";
 import { Grip } from "./grip.ts";
 
 /** Remembers what was done, so that nothing is done twice. */
@@ -50,7 +51,7 @@ export interface ConsumerStats {
   readonly inFlight: number;
   /** Deliveries that went well. */
   readonly handled: number;
-  /** Deliveries that were known to be done already. */
+  /** Deliveries that were known to be done already, or were replayed for another group. */
   readonly repeated: number;
   /** Deliveries that were put back for later. */
   readonly putBack: number;
@@ -59,7 +60,7 @@ export interface ConsumerStats {
 }
 
 /** How long the queue is asked to wait for something to do, in ms. */
-const WAIT = 20_000;
+const WAIT = 5000;
 /** How long to wait between two tries of anything, in ms: twice as long each time, up to the second. */
 const DELAY = 100;
 const LONGEST = 5000;
@@ -166,7 +167,9 @@ export class Consumer {
     const { marks, markOf, group, redeliver } = this.#host;
     const { attempt } = delivery;
     const id = (marks && markOf?.(delivery)) ?? delivery.id;
-    if (marks !== undefined && await grip.persist(() => marks.seen(group, id))) {
+    const repeated = !deliveryName(delivery.id).isFor(group) ||
+      marks !== undefined && await grip.persist(() => marks.seen(group, id));
+    if (repeated) {
       await grip.persist(() => delivery.ack());
       this.#counts.repeated++;
       return;

@@ -108,11 +108,11 @@ class StoredLetters implements DeadLetters {
       }
       const record = await this.#shelf.find(name);
       if (record === undefined) continue;
-      const { topic, group, id, key, replays } = record;
+      const { topic, group, key } = record;
       const payload = await this.#shelf.payload(record);
       // Nobody would take what is for a group that is not there.
       await queue.backlog(topic, group, { signal });
-      await queue.push(topic, [{ id: replayName(id, replays + 1, group), key, payload }], { signal });
+      await queue.push(topic, [{ id: replayName(record), key, payload }], { signal });
       await this.#remove(record);
       replayed++;
     }
@@ -130,15 +130,16 @@ class StoredLetters implements DeadLetters {
 
   async #put(letter: NewDeadLetter): Promise<void> {
     const { topic, group, key, payload, pushed, attempts, fault } = letter;
-    const { round, ...delivery } = deliveryName(letter.id);
-    const { crypto, clock } = this.#runtime;
+    const { replays, letter: after, ...delivery } = deliveryName(letter.id);
+    const { crypto, clock, random } = this.#runtime;
     const id = await shortId(delivery.id, crypto);
     const name = (await Promise.all([topic, group, id].map((part) => keyPart(part, crypto)))).join("/");
     const entry = await this.#shelf.entry(name);
     const before = decodeLetter(entry);
-    if (before !== undefined && (before.replays > round || (before.replays === round && before.sealed))) {
-      return;
-    }
+    // What was replayed and failed again takes the place of the letter that it was, if that is there still.
+    const taken = before === undefined || before.revision === after ||
+      (before.after === after && !before.sealed);
+    if (!taken) return;
     if (entry === undefined) await this.#assertRoom();
     const { pieces, ...written } = writeBody(payload);
     const record: LetterRecord = {
@@ -150,17 +151,19 @@ class StoredLetters implements DeadLetters {
       pushed,
       at: clock.wall(),
       attempts,
-      replays: round,
+      replays,
       code: fault.code,
       message: fault.message.slice(0, MESSAGE).toWellFormed(),
       size: payload.length,
       ...written,
+      mark: [random.u32(), random.u32()].map((part) => part.toString(36)).join("-"),
+      after,
       sealed: true,
       revision: 0,
     };
     await this.#shelf.put(record, pieces, entry?.revision ?? "absent");
     if (entry === undefined) this.#count.since++;
-    if (before !== undefined && before.replays < round) await this.#shelf.removePieces(before);
+    if (before !== undefined) await this.#shelf.removePieces(before);
   }
 
   async #remove(record: LetterRecord): Promise<boolean> {
@@ -199,7 +202,7 @@ class StoredLetters implements DeadLetters {
     const now = this.#runtime.clock.mono();
     const { known, since, at } = this.#count;
     const full = known + since >= this.#limit;
-    if (full ? now - at >= CLOSED : since >= RECOUNT) {
+    if (full ? now - at >= CLOSED : since >= Math.min(RECOUNT, this.#limit / 10)) {
       this.#count = { known: (await this.#all({})).length, since: 0, at: now };
     }
     if (this.#count.known + this.#count.since < this.#limit) return;
@@ -210,6 +213,7 @@ class StoredLetters implements DeadLetters {
 }
 
 function shown(record: LetterRecord): DeadLetter {
-  const { form: _form, body: _body, sealed: _sealed, revision: _revision, ...letter } = record;
+  const { form: _form, body: _body, mark: _mark, after: _after, sealed: _sealed, revision: _, ...letter } =
+    record;
   return letter;
 }

@@ -17,6 +17,10 @@ export interface LetterRecord extends DeadLetter {
   readonly form: "text" | "bytes";
   /** What it carries, or in how many pieces that stands elsewhere. */
   readonly body: string | number;
+  /** Names the pieces. */
+  readonly mark: string;
+  /** The revision of the letter whose replay has failed. */
+  readonly after?: number | undefined;
   /** Whether all of it is there to stay. */
   readonly sealed: boolean;
   /** The revision of its entry. */
@@ -33,13 +37,15 @@ export interface WrittenBody {
 /** Writes what a letter carries: in it, if it is small. */
 export function writeBody(payload: Frame): WrittenBody {
   const form = typeof payload === "string" ? "text" : "bytes";
-  // In ASCII alone, so that no cut goes through a character.
-  const text = typeof payload === "string"
-    ? JSON.stringify(payload).replace(/[\u0080-\uffff]/g, escaped)
-    : toBase64(payload);
+  const text = typeof payload === "string" ? JSON.stringify(payload) : toBase64(payload);
   if (text.length <= INLINE) return { form, body: text, pieces: [] };
   const pieces: string[] = [];
-  for (let at = 0; at < text.length; at += PIECE) pieces.push(text.slice(at, at + PIECE));
+  for (let at = 0; at < text.length;) {
+    // No cut goes through a character.
+    const end = at + PIECE - (/[\ud800-\udbff]/.test(text.charAt(at + PIECE - 1)) ? 1 : 0);
+    pieces.push(text.slice(at, end));
+    at = end;
+  }
   return { form, body: pieces.length, pieces };
 }
 
@@ -49,8 +55,8 @@ export function readBody(form: "text" | "bytes", text: string): Frame {
 }
 
 /** Where a piece of what a letter carries is kept. */
-export function pieceKey({ name, replays }: DeadLetter, at: number): string {
-  return `${BODIES}${name}/${replays}/${at}`;
+export function pieceKey({ mark }: LetterRecord, at: number): string {
+  return `${BODIES}${mark}/${at}`;
 }
 
 /** A letter as the value of an entry. */
@@ -71,8 +77,4 @@ export function decodeLetter(entry: Entry | undefined): LetterRecord | undefined
   } catch {
     return undefined;
   }
-}
-
-function escaped(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }

@@ -6,38 +6,57 @@ export interface DeliveryName {
   /** The name that it was first pushed with. */
   readonly id: string;
   /** How often it was replayed. */
-  readonly round: number;
+  readonly replays: number;
+  /** The revision of the dead letter that it is a replay of; `undefined` if it is none. */
+  readonly letter: number | undefined;
   /** Whether a group should handle it: a replay is for the one whose dead letter it was, and no matter for others. */
   isFor(group: string): boolean;
 }
 
 /** The longest id that is kept as it is: with all that is put behind it, it has to fit into a queue. */
-const ID = 100;
+const ID = 96;
 /** The longest part of a key, so that three of them fit into one. */
 const PART = 150;
 
-const REPLAY = /^(.+)~replay\.([1-9]\d{0,8})\.([0-9a-z]{1,7})$/s;
+const REPLAY = /^(.+)~replay\.([1-9]\d{0,3})\.([0-9a-z]{1,11})\.([0-9a-z]{1,7})$/s;
 
 /**
- * Reads the name of a delivery. A replay needs a new one, since queues know ids again; behind the old id it has a mark
- * of how often it was replayed and for which group.
+ * Reads the name of a delivery. A replay needs a new one, since queues know ids again; behind the old id it says how
+ * often it was replayed, which letter it is of and for which group.
  *
  * @example
  * ```ts
  * import { deliveryName } from "@catga/catga/durable";
- * const { id, round } = deliveryName("7");
- * console.log(id, round); // "7", 0
+ * const { id, replays } = deliveryName("7");
+ * console.log(id, replays); // "7", 0
  * ```
  */
 export function deliveryName(id: string): DeliveryName {
-  const [whole, original, round, mark] = REPLAY.exec(id) ?? [];
-  if (whole === undefined) return { id, round: 0, isFor: () => true };
-  return { id: original!, round: Number(round), isFor: (group) => markOf(group) === mark };
+  const [whole, original, replays, letter, mark] = REPLAY.exec(id) ?? [];
+  if (whole === undefined) return { id, replays: 0, letter: undefined, isFor: () => true };
+  return {
+    id: original!,
+    replays: Number(replays),
+    letter: Number.parseInt(letter!, 36),
+    isFor: (group) => markOf(group) === mark,
+  };
 }
 
-/** The name of a replay. */
-export function replayName(id: string, round: number, group: string): string {
-  return `${id}~replay.${round}.${markOf(group)}`;
+/** How often a delivery can be said to have been replayed. */
+const REPLAYS = 9999;
+
+/** The name of a replay of a letter: another for each letter, the same for each try. */
+export function replayName({ id, group, replays, revision }: Replayed): string {
+  const count = Math.min(replays + 1, REPLAYS);
+  return `${id}~replay.${count}.${revision.toString(36)}.${markOf(group)}`;
+}
+
+/** What of a letter goes into the name of its replay. */
+interface Replayed {
+  readonly id: string;
+  readonly group: string;
+  readonly replays: number;
+  readonly revision: number;
 }
 
 /** An id that names can be made of: itself, or a hash of one that is too long. */

@@ -52,21 +52,23 @@ export class LetterShelf {
    */
   async put(record: LetterRecord, pieces: readonly string[], expected: number | "absent"): Promise<void> {
     if (pieces.length === 0) return void await this.#write(record, expected);
-    // Over nothing alone, since another may have put the same ones to stay.
-    await this.#putPieces(record, pieces, { expected: "absent", ttl: UNSEALED });
+    await this.#putPieces(record, pieces, UNSEALED);
     const revision = await this.#write({ ...record, sealed: false }, expected, UNSEALED);
-    await this.#putPieces(record, pieces, {});
+    await this.#putPieces(record, pieces);
     await this.#write(record, revision);
   }
 
   /** Takes a letter away, unless it is another by now; whether it was. */
   async remove(record: LetterRecord): Promise<boolean> {
     const { name, revision } = record;
-    const removed = await unlessConflict(
-      this.#ask((signal) => this.#store.delete(`${LETTERS}${name}`, { expected: revision, signal })),
-    );
-    if (removed) await this.removePieces(record);
-    return removed;
+    try {
+      await this.#ask((signal) => this.#store.delete(`${LETTERS}${name}`, { expected: revision, signal }));
+    } catch (thrown) {
+      if (CatgaError.is(thrown) && thrown.code === "CONFLICT") return false;
+      throw thrown;
+    }
+    await this.removePieces(record);
+    return true;
   }
 
   /** Takes away what stands beside a letter. */
@@ -98,14 +100,9 @@ export class LetterShelf {
     return this.#ask((signal) => this.#store.put(key, encodeLetter(record), { expected, ttl, signal }));
   }
 
-  async #putPieces(
-    record: LetterRecord,
-    pieces: readonly string[],
-    options: { readonly expected?: "absent"; readonly ttl?: number },
-  ): Promise<void> {
+  async #putPieces(record: LetterRecord, pieces: readonly string[], ttl?: number): Promise<void> {
     for (const [at, piece] of pieces.entries()) {
-      const key = pieceKey(record, at);
-      await unlessConflict(this.#ask((signal) => this.#store.put(key, piece, { ...options, signal })));
+      await this.#ask((signal) => this.#store.put(pieceKey(record, at), piece, { ttl, signal }));
     }
   }
 
@@ -115,16 +112,5 @@ export class LetterShelf {
 
   #ask<T>(ask: (signal: AbortSignal) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return askStore({ clock: this.#runtime.clock, limit: PATIENCE, signal }, ask);
-  }
-}
-
-/** Whether something was done; not when another was faster. */
-async function unlessConflict(work: Promise<unknown>): Promise<boolean> {
-  try {
-    await work;
-    return true;
-  } catch (thrown) {
-    if (CatgaError.is(thrown) && thrown.code === "CONFLICT") return false;
-    throw thrown;
   }
 }

@@ -7,8 +7,8 @@ import type { Parcel } from "../wire/parcel.ts";
 
 /** What `deadLetters` takes. */
 export interface DeadLettersOptions {
-  /** The door to time and hashes. */
-  readonly runtime: Pick<Runtime, "clock" | "crypto">;
+  /** The door to time, chance and hashes. */
+  readonly runtime: Pick<Runtime, "clock" | "random" | "crypto">;
   /** Reads messages, to show them. @default JSON */
   readonly codec?: Codec | undefined;
   /** How many letters are kept, give or take those that other processes put at the same time. @default 10000 */
@@ -43,7 +43,7 @@ export interface DeadLetter {
   readonly topic: string;
   /** Who could not handle it. */
   readonly group: string;
-  /** The name that it was first pushed with; a hash of it where that has more than 100 characters. */
+  /** The name that it was first pushed with; a hash of it where that has more than 96 characters. */
   readonly id: string;
   /** The key that it was pushed with. */
   readonly key: string | undefined;

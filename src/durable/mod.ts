@@ -51,8 +51,8 @@ export {
 export { type Relay, type RelayBacklog, type RelayOptions, startRelay } from "./records/relay.ts";
 export type { Cause, TellOptions, Transaction } from "./records/transaction.ts";
 export type { DoneMarks } from "./consumer.ts";
-export { Idempotency, type IdempotencyOptions } from "./idempotency/idempotency.ts";
-export { idempotent, idempotentBy } from "./idempotency/idempotent.ts";
+export type { IdempotencyOptions } from "./idempotency/idempotency.ts";
+export { idempotent } from "./idempotency/idempotent.ts";
 export { deadLetters } from "./dead_letters.ts";
 export { type DeliveryName, deliveryName } from "./dead_letters_name.ts";
 export type {
@@ -109,14 +109,13 @@ export type { SagaTally } from "./saga/tally.ts";
 export { type Cron, cron, type CronOptions } from "./schedule/cron.ts";
 export type { Schedulable } from "./schedule/schedule_entry.ts";
 export type { Scheduled } from "./schedule/scheduled.ts";
-export {
-  type CronScheduleOptions,
-  type ScheduledOptions,
-  type ScheduleOptions,
-  type Schedules,
-  schedules,
-  type SchedulesOptions,
-} from "./schedule/schedules.ts";
+export type {
+  CronScheduleOptions,
+  ScheduledOptions,
+  ScheduleOptions,
+  Schedules,
+} from "./schedule/schedule_types.ts";
+export { schedules, type SchedulesOptions } from "./schedule/schedules.ts";
 export {
   type Deliver,
   type DeliverOptions,

@@ -1,8 +1,8 @@
-import { failure, systemFault } from "../result.ts";
+import { failure, faultOf, systemFault } from "../result.ts";
 import type { Behavior } from "../mediator/behavior.ts";
 import type { MessageContext } from "../mediator/context.ts";
 import type { Context } from "../mediator/types.ts";
-import type { RateLimiter } from "./rate_limiter.ts";
+import type { RateDecision, RateLimiter } from "./rate_limiter.ts";
 import { type RateLimit, RateMeasure } from "./rate_limiter_measure.ts";
 
 /** What {@linkcode rateLimited} takes. */
@@ -18,7 +18,7 @@ export interface RateLimitedOptions extends RateLimit {
 /**
  * Lets messages through at a limited rate, over all nodes, and answers the others `OVERLOADED` without starting the
  * handler; `data.retryAfter` says in how many ms there will be room. While the store cannot be asked, the limiter's
- * `whenDown` decides.
+ * `whenDown` decides: by default messages are answered `UNAVAILABLE`, and not started either.
  *
  * @example
  * ```ts
@@ -40,12 +40,19 @@ export function rateLimited(options: RateLimitedOptions): Behavior {
   new RateMeasure(options);
   return (next, contract) => async (context) => {
     const call = context as MessageContext;
-    const { allowed, retryAfter } = await limiter.limit(key?.(context) ?? contract.type, {
-      ...options,
-      cost: cost?.(context),
-    });
+    let decision: RateDecision;
+    try {
+      decision = await limiter.limit(key?.(context) ?? contract.type, { ...options, cost: cost?.(context) });
+    } catch (thrown) {
+      const { code, message, retryable } = faultOf(thrown);
+      if (!retryable) throw thrown;
+      // Whatever became of the counting, the handler was not started.
+      const why = `Cannot tell whether "${contract.type}" is asked for too often: ${message}`;
+      return failure(systemFault(code === "OVERLOADED" ? code : "UNAVAILABLE", why));
+    }
     // It may have been given up meanwhile.
     if (call.cancelled !== undefined) return failure(call.cancelled);
+    const { allowed, retryAfter } = decision;
     if (allowed) return next(context);
     const message = `"${contract.type}" is asked for too often: try again in ${Math.ceil(retryAfter)} ms`;
     return failure(systemFault("OVERLOADED", message, { retryAfter }));

@@ -30,7 +30,7 @@ export class Generator implements Snowflake {
   #pairs: readonly string[] = [];
   /** The text of the last id without its last two digits, and which ids it is of. */
   #stem = "";
-  #stemOf = NaN;
+  #stemOf = -1;
 
   constructor(
     clock: Pick<Clock, "wall">,
@@ -120,7 +120,7 @@ export class Generator implements Snowflake {
     this.#base = since * 2 ** (worker + sequence) + first;
     this.#tick = tick;
     this.#left = this.#size;
-    this.#stemOf = NaN;
+    this.#stemOf = -1;
   }
 
   #newStem(low: number): void {

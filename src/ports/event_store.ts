@@ -33,7 +33,7 @@ export interface EventStoreOptions {
 
 /** What {@linkcode EventStore.append} takes. */
 export interface AppendOptions extends EventStoreOptions {
-  /** @default "any" */
+  /** What the stream must be like. @default "any" */
   readonly expected?: ExpectedVersion | undefined;
 }
 

@@ -44,16 +44,23 @@ export class CrashPoint {
     return this.#passed >= this.#options.at;
   }
 
-  /** A port whose methods count, but for `watch`. After the crash they neither do anything nor answer. */
+  /**
+   * A port whose methods count, but for `watch`, and so do those of the deliveries that it hands out. After the crash
+   * they neither do anything nor answer.
+   */
   wrap<T extends object>(port: T): T {
     return new Proxy(port, {
       get: (target, name) => {
         const member: unknown = Reflect.get(target, name, target);
         if (typeof member !== "function") return member;
         const call = (...args: unknown[]): unknown => Reflect.apply(member, target, args);
-        return name === "watch"
-          ? call
-          : (...args: unknown[]) => this.#call(() => call(...args) as Promise<unknown>);
+        if (name === "watch") return call;
+        return (...args: unknown[]) => {
+          const answer = this.#call(() => call(...args) as Promise<unknown>);
+          return name === "pull"
+            ? answer.then((those) => (those as object[]).map((each) => this.wrap(each)))
+            : answer;
+        };
       },
     });
   }

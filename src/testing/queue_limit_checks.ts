@@ -23,6 +23,19 @@ export const longChecks: Readonly<Record<string, (trial: QueueTrial) => Promise<
     await (await trial.takeOne("t", "a")).ack();
   },
 
+  "leases of more than 24.8 days are exact": async (trial) => {
+    await trial.subscribe("t", "a");
+    await trial.push("t", ["1"]);
+    const held = await trial.takeOne("t", "a", { lease: MONTH / trial.lease });
+    await trial.passMs(MONTH - trial.lease);
+    same("what there is before it is over", await trial.idsOf("t", "a"), []);
+    await held.extend(MONTH);
+    await trial.passMs(MONTH - trial.lease);
+    same("what there is before the longer one is over", await trial.idsOf("t", "a"), []);
+    await trial.pass(1);
+    same("its attempt after that", (await trial.takeOne("t", "a")).attempt, 2);
+  },
+
   "leases and waits of more than 24.8 days are exact": async (trial) => {
     await trial.subscribe("t", "a");
     await trial.push("t", ["1"]);

@@ -22,10 +22,12 @@ interface Wanted {
   time: number;
   attempt: number;
   delivery: Delivery | undefined;
+  /** One that is over. */
+  old: Delivery | undefined;
 }
 
 /** A queue beside what it should be like. */
-class ModelRun {
+export class ModelRun {
   readonly #trial: QueueTrial;
   readonly #topic: string;
   readonly #random: SeededRandom;
@@ -93,7 +95,7 @@ class ModelRun {
     for (const wanted of this.#wanted.values()) {
       for (const { id, key, steps } of items) {
         if (id === `${again}`) continue;
-        wanted.push({ id, key, time: this.#now + steps, attempt: 0, delivery: undefined });
+        wanted.push({ id, key, time: this.#now + steps, attempt: 0, delivery: undefined, old: undefined });
       }
     }
   }
@@ -122,6 +124,7 @@ class ModelRun {
         [wanted.id, wanted.key ?? null, ++wanted.attempt],
       );
       wanted.time = this.#now + steps;
+      wanted.old = wanted.delivery ?? wanted.old;
       wanted.delivery = delivery;
     }
     return taken.length;
@@ -132,14 +135,16 @@ class ModelRun {
     const given = (this.#wanted.get(group) ?? []).filter(({ delivery }) => delivery !== undefined);
     if (given.length === 0) return;
     const wanted = this.#random.pick(given);
-    const delivery = wanted.delivery!;
     const dice = this.#random.below(6);
     const steps = this.#random.pick([0.5, 1.5]);
     const ms = steps * STEP * this.#trial.lease;
-    if (wanted.time < this.#now) {
+    const isOver = wanted.time < this.#now;
+    const delivery = wanted.old !== undefined && this.#random.chance(0.3) ? wanted.old : wanted.delivery!;
+    if (isOver || delivery === wanted.old) {
       const late = dice < 2 ? delivery.ack() : dice < 4 ? delivery.retry(ms) : delivery.extend(ms);
       await failing(`something with ${wanted.id} when its lease was over`, "CONFLICT", late);
-      wanted.delivery = undefined;
+      wanted.old = delivery;
+      if (isOver) wanted.delivery = undefined;
     } else if (dice < 3) await this.#ack(group, wanted);
     else if (dice === 3) {
       await delivery.extend(ms);
@@ -147,6 +152,7 @@ class ModelRun {
     } else {
       await delivery.retry(dice === 4 ? 0 : ms);
       wanted.time = this.#now + (dice === 4 ? 0 : steps);
+      wanted.old = delivery;
       wanted.delivery = undefined;
     }
   }

@@ -12,6 +12,7 @@ import {
   type,
 } from "@catga/catga";
 import { type ClusterOptions, joinCluster, type Node } from "@catga/catga/cluster";
+import { deadLetters } from "@catga/catga/durable";
 import { memory, memoryStorage } from "@catga/catga/memory";
 import { type Backend, type Queue, type Storage, systemRuntime, withStorage } from "@catga/catga/ports";
 
@@ -93,6 +94,35 @@ describe("a reliable event", () => {
     expect(heard.filter((each) => each.startsWith("good"))).toEqual(["good a1", "good a2", "good b1"]);
     expect(heard.indexOf("bad a2")).toBeGreaterThan(heard.lastIndexOf("bad a1"));
     expect(stats()).toEqual([["shop/bad", 2, 1], ["shop/good", 3, 0]]);
+    await cluster.leave();
+  });
+
+  test("is replayed to the handler whose dead letter it was, and to no other", async () => {
+    const cluster = new Cluster();
+    const heard: string[] = [];
+    let broken = true;
+    const bad = on(Paid, () => {
+      if (broken) throw new Error("it breaks");
+      heard.push("bad");
+    }, { name: "bad" });
+    await cluster.join("a", "shop", [bad, on(Paid, () => void heard.push("good"), { name: "good" })]);
+    await cluster.node("a").publish(Paid("a1"), { headers: { tenant: "t" } });
+    const letters = deadLetters(cluster.storage.store!, { runtime: systemRuntime() });
+    await until(() => cluster.node("a").inspect().deliveries[0]!.buried === 1);
+    const { letters: [letter], total } = await letters.list({ topic: "paid" });
+    expect([total, letter]).toMatchObject([1, {
+      group: "shop/bad",
+      key: "a",
+      attempts: 2,
+      code: "INTERNAL",
+    }]);
+    const opened = await letters.show(letter!.name);
+    expect(opened?.content).toMatchObject({ type: "paid", body: "a1", headers: { tenant: "t" } });
+    broken = false;
+    expect(await letters.replay([letter!.name], { queue: cluster.storage.queue })).toBe(1);
+    await until(() => heard.length === 2);
+    await until(() => cluster.node("a").inspect().deliveries[1]!.repeated === 1);
+    expect([heard, (await letters.list()).total]).toEqual([["good", "bad"], 0]);
     await cluster.leave();
   });
 

@@ -3,8 +3,13 @@
 import { describe, expect, test } from "bun:test";
 import { CatgaError, fail, failure, ok, type SystemCode, systemFault } from "@catga/catga";
 import { retry, timeout, validate } from "@catga/catga/behaviors";
+import { idempotent } from "@catga/catga/durable";
 import type { Store } from "@catga/catga/ports";
+import { handedOn } from "../../src/durable/idempotency/handed_on.ts";
+import { isOnce } from "../../src/mediator/behavior.ts";
 import { Book, DAY, nodes, Pay, Ring, settle, Ship, TTL } from "./idempotency_nodes.ts";
+
+type Sent = Readonly<Record<string, string>> | undefined;
 
 const body = { order: "7", amount: 10 };
 
@@ -72,9 +77,7 @@ describe("a command that comes again", () => {
     node("a").send(Pay, body);
     await settle();
     const silent: Partial<Store> = {
-      async *watch() {
-        await new Promise(() => {});
-      },
+      watch: () => ({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
     };
     const second = node("b", { change: () => silent }).send(Pay, body);
     await settle();
@@ -547,6 +550,44 @@ describe("the store", () => {
     expect([call.code, time.entries.map(({ event }) => event)]).toEqual(["TRANSPORT", [
       "idempotency.unkept",
     ]]);
+  });
+});
+
+describe("the behavior", () => {
+  test("is known to nodes, which add none of their own", () => {
+    expect(isOnce(idempotent({ store: nodes().store }))).toBe(true);
+  });
+
+  test("given twice handles once", async () => {
+    const world = nodes();
+    const behavior = idempotent({ store: world.store });
+    const call = world.node("a", {
+      store: world.store,
+      outer: [behavior],
+      inner: [behavior],
+      ttl: TTL,
+      bare: true,
+    })
+      .send(Pay, body);
+    await settle();
+    world.started[0]!.answer("done");
+    await settle();
+    expect([call.result, world.started.length]).toEqual([ok("done"), 1]);
+  });
+});
+
+describe("headers on their way to another node", () => {
+  const sent = { "Idempotency-Key": "k", tenant: "x" };
+  const without = { tenant: "x" };
+  test.each<readonly [string, Sent, Sent, Sent]>([
+    ["keep a key of their own", sent, undefined, sent],
+    ["keep a key that differs", sent, { "idempotency-key": "other" }, sent],
+    ["lose the one that came along", sent, { "idempotency-key": "k" }, without],
+    ["may be none then", { "idempotency-key": "k" }, sent, undefined],
+    ["stay what they are", without, sent, without],
+    ["stay nothing", undefined, sent, undefined],
+  ])("%s", (_name, headers, inherited, out) => {
+    expect(handedOn(headers, inherited)).toEqual(out);
   });
 });
 

@@ -92,6 +92,8 @@ export interface Nodes {
 export interface NodeOptions extends Partial<IdempotencyOptions> {
   /** Stands in the way to the store. */
   readonly change?: (store: Store) => Partial<Store>;
+  /** Without the layer itself. */
+  readonly bare?: boolean;
   /** Layers further out and further in. */
   readonly outer?: readonly Behavior[];
   readonly inner?: readonly Behavior[];
@@ -103,7 +105,10 @@ export function nodes(): Nodes {
   const time = fakeRuntime(() => last = (Math.imul(last, 0x9e3779b1) + 0x7f4a7c15) >>> 0);
   const store = memoryStore({ clock: time.clock });
   const started: Started[] = [];
-  const node: Nodes["node"] = (name = "a", { change, outer = [], inner = [], runtime, ...options } = {}) => {
+  const node: Nodes["node"] = (
+    name = "a",
+    { change, bare, outer = [], inner = [], runtime, ...options } = {},
+  ) => {
     const handler = (body: Order, context: Context): Promise<never> =>
       new Promise((answer, fail) => {
         started.push({ node: name, body, context, answer: answer as (value: unknown) => void, throw: fail });
@@ -112,7 +117,9 @@ export function nodes(): Nodes {
       handlers: [Pay, Ship, Ring, Book].map((contract) => handle(contract as typeof Pay, handler)),
       behaviors: [
         ...outer,
-        idempotent({ store: { ...methods(store), ...change?.(store) }, ttl: TTL, ...options }),
+        ...(bare === true ? [] : [
+          idempotent({ store: { ...methods(store), ...change?.(store) }, ttl: TTL, ...options }),
+        ]),
         ...inner,
       ],
       runtime: { ...time, crypto: toySigner(), background: (work) => void work.catch(() => {}), ...runtime },

@@ -299,6 +299,30 @@ describe("a mark without a message", () => {
   });
 });
 
+test("a record that is made and tells something has its place before its mark (found by simulation, seed 10)", async () => {
+  const place = desk();
+  await place.queue.subscribe("noted", "all");
+  const { store, runtime, time } = place;
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => release = resolve);
+  const slow = changed<Store>(store, {
+    put: async (key, value, options) => {
+      if (key.startsWith("records/") && options?.expected === "absent") await held;
+      return await store.put(key, value, options);
+    },
+  });
+  const relay = relayOf(place);
+  await pass(time, 100);
+  const update = say(records<string>("notes", { store: slow, runtime }), "one", "a");
+  await pass(time, 1000);
+  release();
+  await pass(time, 10_000);
+  expect(await now(update)).toBe("a");
+  expect(textsOf(await takeAll(place, "noted", "all"))).toEqual(["a"]);
+  expect(await left(place)).toEqual([]);
+  await now(relay.stop());
+});
+
 // deno-lint-ignore require-yield
 async function* never(
   _: string,

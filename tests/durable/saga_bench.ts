@@ -4,9 +4,11 @@ import {
   type Answerable,
   type Context,
   createMediator,
+  type Fault,
   type LogEntry,
   type Mediator,
   type Module,
+  type Result,
 } from "@catga/catga";
 import {
   createSagas,
@@ -41,6 +43,8 @@ export class SagaBench {
   readonly logged: LogEntry[] = [];
   /** All that reached a service, in order. */
   readonly served: Served[] = [];
+  /** Answers in the place of a service, before any is reached. */
+  instead: ((message: Answerable) => Result<unknown, Fault> | undefined) | undefined;
   readonly #handlers: (bench: SagaBench) => Module;
 
   constructor(handlers: (bench: SagaBench) => Module, seed: number = 1) {
@@ -64,7 +68,11 @@ export class SagaBench {
     const store = this.server.open(runtime);
     const sagas = createSagas({ definitions, store, runtime, owner: name, ttl: 1000, ...options });
     const app = createMediator({ handlers: [this.#handlers(this), sagas.handlers], runtime });
-    sagas.start(app);
+    const send: typeof app.send = (message, options) => {
+      const answer = this.instead?.(message);
+      return answer === undefined ? app.send(message, options) : Promise.resolve(answer) as never;
+    };
+    sagas.start({ send } as typeof app);
     await this.simulation.run(20);
     return { name, sagas, app, runtime };
   }
@@ -83,7 +91,7 @@ export class SagaBench {
   }
 
   /** What a call comes to, in virtual time. */
-  async settle<T>(call: Promise<T>, ms: number = 60_000): Promise<T> {
+  async settle<T>(call: PromiseLike<T>, ms: number = 60_000): Promise<T> {
     let settled = false;
     const done = (): void => void (settled = true);
     call.then(done, done);

@@ -126,6 +126,6 @@ async function judge(report: Report, storage: SqliteStorage, log: string, events
   let sum = 0;
   for (let at = 0; at < COUNTERS; at++) sum += await counters.get(`c${at}`) ?? 0;
   report.promise("effects of QoS 2", sum, String(events), sum === events);
-  const letters = await store.list("letters/");
+  const letters = await store.list("dead-letters/");
   report.none("dead letters", letters.map(({ key }) => key));
 }

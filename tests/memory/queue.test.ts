@@ -4,7 +4,9 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { memory, memoryQueue, type MemoryQueueOptions } from "@catga/catga/memory";
 import type { Delivery, PullOptions, Queue, QueueItem } from "@catga/catga/ports";
-import { queueConformance, type QueueUnderTest } from "@catga/catga/testing";
+import { queueConformance, type QueueUnderTest, seededRandom } from "@catga/catga/testing";
+import { ModelRun } from "../../src/testing/queue_model_checks.ts";
+import { QueueTrial } from "../../src/testing/queue_trial.ts";
 import { type FakeRuntime, fakeRuntime, settle } from "../behaviors/fake_runtime.ts";
 
 type Change = (queue: Queue, runtime: FakeRuntime) => Partial<Queue>;
@@ -32,6 +34,12 @@ function checksOf(change?: Change): ReturnType<typeof queueConformance> {
 
 describe("the memory queue is a queue", () => {
   for (const { name, run } of checksOf()) test(name, run);
+});
+
+test("whatever is done, the memory queue does as a plain list would, seeds 1 to 200", async () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    await new ModelRun(new QueueTrial(underTest(), "", 1000), "t", seededRandom(seed)).run();
+  }
 });
 
 describe("the conformance suite notices", () => {

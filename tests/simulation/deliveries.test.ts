@@ -56,7 +56,7 @@ const mutants: Readonly<Record<string, DeliveryMutant>> = {
   },
   "a dead letter that is not kept": {
     store: (store) => ({
-      put: (key, ...rest) => key.startsWith("letters/") ? Promise.resolve(1) : store.put(key, ...rest),
+      put: (key, ...rest) => key.startsWith("dead-letters/") ? Promise.resolve(1) : store.put(key, ...rest),
     }),
   },
   "a record that forgets what was applied to it": {

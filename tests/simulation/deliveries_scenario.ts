@@ -258,7 +258,7 @@ class PostOffice {
     const entries = this.#store.entries();
     const letters = new Set<string>();
     for (const { key, value } of entries) {
-      if (!key.startsWith("letters/")) continue;
+      if (!key.startsWith("dead-letters/")) continue;
       const { type, body } = letterOf(value);
       letters.add(`${type} ${body.key} ${body.n}`);
     }
@@ -326,7 +326,7 @@ class PostOffice {
 
   #buried(line: string, n: number): boolean {
     return this.#store.entries().some(({ key, value }) => {
-      if (!key.startsWith("letters/")) return false;
+      if (!key.startsWith("dead-letters/")) return false;
       const { type, body } = letterOf(value);
       return `${type} ${body.key}` === line && body.n === n;
     });
@@ -338,7 +338,8 @@ class PostOffice {
 }
 
 function letterOf(value: string): { readonly type: string; readonly body: Body } {
-  const [type, , payload] = JSON.parse(value) as [string, string, string];
+  const { topic: type, body: text } = JSON.parse(value) as { readonly topic: string; readonly body: string };
+  const payload = JSON.parse(text) as string;
   const [, , [, , , body]] = JSON.parse(payload) as [number, string, [string, string, number, Body]];
   return { type, body };
 }

@@ -24,7 +24,7 @@ describe("an idempotent command", () => {
       expect(share(({ repeated }) => repeated > 0)).toBeGreaterThan(0.5);
       expect(share(({ fenced }) => fenced > 0)).toBeGreaterThan(0.1);
       for (const code of ["ok", "DECLINED", "TIMEOUT", "TRANSPORT", "UNAVAILABLE", "silence"]) {
-        expect(share(({ codes }) => codes[code] !== undefined)).toBeGreaterThan(0.1);
+        expect(share(({ outcomes: codes }) => codes[code] !== undefined)).toBeGreaterThan(0.1);
       }
     },
     120_000,

@@ -60,7 +60,7 @@ export interface IdempotencyOutcome {
   /** Runs that succeeded though another's answer counts. */
   readonly fenced: number;
   readonly answers: number;
-  readonly codes: Readonly<Record<string, number>>;
+  readonly outcomes: Readonly<Record<string, number>>;
   readonly hash: string;
 }
 
@@ -87,8 +87,8 @@ export function runIdempotency({ seed, drain, mutant = {} }: IdempotencySeed): P
     }
     await till.until(() => false, 70_000);
     till.assertIdle();
-    const { runs, repeated, fenced, answers, codes } = till;
-    return { runs, repeated, fenced, answers, codes, hash: simulation.trace.hash };
+    const { runs, repeated, fenced, answers, outcomes } = till;
+    return { runs, repeated, fenced, answers, outcomes, hash: simulation.trace.hash };
   });
 }
 
@@ -107,7 +107,7 @@ class Till {
   answers = 0;
   /** How many callers still want an answer. */
   open = 0;
-  readonly codes: Record<string, number> = {};
+  readonly outcomes: Record<string, number> = {};
   readonly #simulation: Simulation;
   readonly #mutant: IdempotencyMutant;
   readonly #random: SeededRandom;
@@ -217,7 +217,7 @@ class Till {
         ? result.error.data
         : undefined;
       const code = result === undefined ? "silence" : result.ok ? "ok" : result.error.code;
-      this.codes[code] = (this.codes[code] ?? 0) + 1;
+      this.outcomes[code] = (this.outcomes[code] ?? 0) + 1;
       if (typeof text === "string") {
         this.#answered(order, text, name);
         return;

@@ -93,7 +93,6 @@ describe("a saga whose executor crashes at each of its awaits", () => {
   test.each(ends)("%s: ends %s, with each step done and undone once, in reverse", async (course, status) => {
     const { passed, ...calm } = await runOrder({ course, at: Infinity, when: "before" });
     expect(calm).toEqual({ status, wrong: [], left: [`sagas/of/${ID}`] });
-    console.log(course, passed);
     for (let at = 1; at <= passed; at++) {
       for (const when of ["before", "after"] as const) {
         const outcome = await runOrder({ course, at, when });

@@ -63,6 +63,12 @@ export function runSagas({ seed, drain, mutant = {} }: SagaScenarioOptions): Pro
   });
 }
 
+interface Order {
+  readonly course: Course;
+  state: SagaState | undefined;
+  begun: boolean;
+}
+
 class Shop {
   readonly outcomes: Record<string, number> = {};
   readonly #simulation: Simulation;
@@ -72,7 +78,7 @@ class Shop {
   readonly #services: Services;
   readonly #names: readonly string[];
   readonly #nodes: Map<string, Sagas> = new Map();
-  readonly #orders: Map<string, { readonly course: Course; state: SagaState | undefined }> = new Map();
+  readonly #orders: Map<string, Order> = new Map();
   #closed = false;
 
   constructor(simulation: Simulation, mutant: SagaMutant) {
@@ -85,7 +91,7 @@ class Shop {
     for (const name of this.#names) this.#start(name);
     for (let n = 4 + random.below(8); n > 0; n--) {
       const order = `o${n}`;
-      this.#orders.set(order, { course: random.pick(COURSES), state: undefined });
+      this.#orders.set(order, { course: random.pick(COURSES), state: undefined, begun: false });
       simulation.after(random.between(0, FAULTS * 0.7), () => this.#buy(order));
       simulation.after(random.between(0, FAULTS), () => this.#carry(order));
     }
@@ -184,12 +190,17 @@ class Shop {
     this.#nodes.set(name, sagas);
   }
 
-  /** Asks nodes to begin an order, and then how it stands, until it has ended. */
+  /** Asks a node to begin an order, another if that does not answer, and then how it stands until it has ended. */
   #buy(order: string): void {
     const entry = this.#orders.get(order)!;
     if (this.#closed || entry.state !== undefined) return;
     const sagas = this.#nodes.get(this.#random.pick(this.#names))!;
-    sagas.begin(Checkout({ order, course: entry.course }), { key: order }).then(async (id) => {
+    // Once it is begun it comes to its end without being asked again.
+    const begun = entry.begun
+      ? Promise.resolve(`shop.checkout/${order}`)
+      : sagas.begin(Checkout({ order, course: entry.course }), { key: order });
+    begun.then(async (id) => {
+      entry.begun = true;
       const state = await sagas.show(id);
       if (state !== undefined && state.status !== "running" && state.status !== "compensating") {
         entry.state = state;

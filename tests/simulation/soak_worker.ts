@@ -3,10 +3,15 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import type { Drain } from "@catga/catga/testing";
+import { runCache } from "./cache_scenario.ts";
 import { drain } from "./drain.ts";
+import { runIdempotency } from "./idempotency_scenario.ts";
 import { runLeases } from "./lease_scenario.ts";
+import { runLimiter } from "./limiter_scenario.ts";
+import { runLocks } from "./lock_scenario.ts";
 import { runMembership } from "./membership_scenario.ts";
 import { runQueue } from "./queue_scenario.ts";
+import { runSagas } from "./saga_scenario.ts";
 import { runSeed } from "./scenario.ts";
 import { runShards } from "./shards_scenario.ts";
 
@@ -29,6 +34,11 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   lease: runLeases,
   shards: runShards,
   queue: runQueue,
+  saga: runSagas,
+  idempotency: runIdempotency,
+  lock: runLocks,
+  cache: runCache,
+  limiter: runLimiter,
 };
 
 const say = (message: object): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);

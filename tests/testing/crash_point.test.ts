@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { memoryStore } from "@catga/catga/memory";
+import { memoryQueue, memoryStore } from "@catga/catga/memory";
 import { systemRuntime } from "@catga/catga/ports";
 import { CrashPoint } from "@catga/catga/testing";
 
@@ -23,6 +23,17 @@ describe("a crash point", () => {
       expect(await kept.get("c")).toBeUndefined();
     },
   );
+
+  test("goes for deliveries too", async () => {
+    const kept = memoryQueue({ clock });
+    const point = new CrashPoint({ at: 4, when: "before", crash: () => {} });
+    const queue = point.wrap(kept);
+    await queue.subscribe("t", "g");
+    await queue.push("t", [{ id: "1", payload: "" }]);
+    const [delivery] = await queue.pull("t", "g", { max: 1, lease: 1000 });
+    void delivery!.ack();
+    expect([point.crashed, (await kept.backlog("t", "g")).items]).toEqual([true, 1]);
+  });
 
   test("counts only, and leaves failures and watches as they are", async () => {
     const point = new CrashPoint({ at: Infinity, when: "before", crash: () => {} });

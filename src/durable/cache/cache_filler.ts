@@ -1,13 +1,14 @@
-import { type Fault, faultOf, isResult, type Result, unwrap } from "../../result.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { EntryWatch } from "../idempotency/entry_watch.ts";
 import { CacheClaim, type CacheClaimHost } from "./cache_claim.ts";
 import type { CachePolicy } from "./cache_policy.ts";
 import { type CacheRecord, encodeValue } from "./cache_record.ts";
+import { CacheRefresher, computed, logUnkept } from "./cache_refresher.ts";
 import type { CacheShelf, Kept } from "./cache_shelf.ts";
 import type { CacheStats, Compute } from "./cache_types.ts";
 import type { Fill, NearCache } from "./near_cache.ts";
+import { type Down, StoreReach } from "./store_reach.ts";
 
 /** What a filler stands on. */
 export interface CacheFillerHost<V> {
@@ -23,32 +24,27 @@ export interface CacheFillerHost<V> {
   readonly through: boolean;
 }
 
-/** How often the store may fail while one value is looked for, and how often in a row before it is left alone. */
+/** How often the store may fail while one value is looked for. */
 const FAILURES = 2;
-const DOWN_AFTER = 3;
-/** How long it is left alone then, in ms. */
-const DOWN = 1000;
-/** How many values may be computed anew in the background at once. */
-const REFRESHES = 256;
 
 /** What there is: a value, the right to compute it, or no store. */
 type Sought<V> =
   | { readonly type: "value"; readonly kept: Kept<V>; readonly fresh: boolean }
   | { readonly type: "claim"; readonly claim: CacheClaim }
-  | { readonly type: "down"; readonly cause: unknown };
+  | Down;
 
 /** Finds values, and fills the cache where there are none. */
 export class CacheFiller<V> {
   readonly #host: CacheFillerHost<V>;
   readonly #claims: CacheClaimHost;
-  readonly #refreshing: Map<string, AbortController> = new Map();
-  #failures = 0;
-  #downUntil = -Infinity;
-  #closed = false;
+  readonly #refresher: CacheRefresher<V>;
+  readonly #reach: StoreReach;
 
   constructor(host: CacheFillerHost<V>) {
     this.#host = host;
     this.#claims = { shelf: host.shelf, runtime: host.runtime, ttl: host.claim };
+    this.#refresher = new CacheRefresher(host, this.#claims);
+    this.#reach = new StoreReach(host.runtime, host.namespace, () => host.counts.down++);
   }
 
   /** The value of a key; `undefined` if there is none. */
@@ -56,7 +52,7 @@ export class CacheFiller<V> {
     const { shelf, near, counts } = this.#host;
     const fill = near?.open(key);
     try {
-      const sought = await this.#ask(() => shelf.read(key, signal));
+      const sought = await this.#reach.ask(() => shelf.read(key, signal));
       if (sought.type === "down") return this.#without(key, sought.cause);
       if (sought.type === "value") return this.#hit(sought, fill, ttl);
       counts.misses++;
@@ -73,14 +69,14 @@ export class CacheFiller<V> {
     try {
       const sought = await this.#seek(key, signal);
       if (sought.type === "value") {
-        if (!sought.fresh) this.#refresh(key, compute, policy, sought.kept.revision);
+        if (!sought.fresh) this.#refresher.begin(key, compute, policy, sought.kept.revision);
         return this.#hit(sought, fill, policy.ttl);
       }
       counts.misses++;
       if (sought.type === "down") {
         const stale = this.#without(key, sought.cause);
         if (stale !== undefined) return stale;
-        const value = await this.#compute(compute, signal);
+        const value = await computed(compute, signal, this.#host.counts);
         const kept = await this.#keep({ value, tags: policy.tags, since: 0, marked: false }, 0);
         if (kept !== undefined) fill?.keep(kept, policy.ttl);
         return kept === undefined ? value : kept.value;
@@ -103,10 +99,8 @@ export class CacheFiller<V> {
   }
 
   /** Ends what is computed in the background. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    for (const over of this.#refreshing.values()) over.abort();
-    await Promise.resolve();
+  close(): void {
+    this.#refresher.close();
   }
 
   #hit({ kept, fresh }: Sought<V> & { readonly type: "value" }, fill: Fill<V> | undefined, ttl: number): V {
@@ -127,7 +121,7 @@ export class CacheFiller<V> {
     try {
       for (let failures = 0;;) {
         signal.throwIfAborted();
-        const sought = await this.#ask(async () => {
+        const sought = await this.#reach.ask(async () => {
           const found = await shelf.read(key, signal);
           if (found.type === "value") return found;
           if (found.type === "claim") {
@@ -142,7 +136,7 @@ export class CacheFiller<V> {
           watched = true;
           await watch.next(sought, signal);
         } else if (sought?.type === "down") {
-          if (++failures >= FAILURES || this.#isDown()) return sought;
+          if (++failures >= FAILURES || this.#reach.isDown) return sought;
         } else if (sought !== undefined) return sought;
       }
     } finally {
@@ -160,13 +154,13 @@ export class CacheFiller<V> {
   ): Promise<V> {
     const { shelf, runtime: { clock } } = this.#host;
     const begun = clock.mono();
-    const value = await this.#compute(compute, signal);
+    const value = await computed(compute, signal, this.#host.counts);
     const record: CacheRecord = { value, tags, since: claim.since, marked: stale > 0 };
     const text = encodeValue(record);
     const kept = text === undefined ? undefined : await this.#keep(record, 0);
     const left = ttl - (clock.mono() - begun);
     if (kept === undefined || signal.aborted || !(left > 0)) {
-      if (kept === undefined) this.#unkept(key);
+      if (kept === undefined) logUnkept(key, this.#host);
       await claim.release();
       return kept === undefined ? value : kept.value;
     }
@@ -179,61 +173,6 @@ export class CacheFiller<V> {
     return kept.value;
   }
 
-  /** Computes a value anew while the one that is past its time is answered. */
-  #refresh(key: string, compute: Compute<V>, policy: CachePolicy, revision: number): void {
-    const { runtime, timeout, namespace } = this.#host;
-    if (this.#closed || this.#refreshing.has(key) || this.#refreshing.size >= REFRESHES) return;
-    const over = new AbortController();
-    this.#refreshing.set(key, over);
-    const stop = runtime.clock.timer(timeout, () => over.abort());
-    const work = this.#renew(key, compute, policy, revision, over.signal).catch((thrown) =>
-      runtime.log({
-        level: "warn",
-        event: "cache.refresh_failed",
-        message: `Could not compute "${key}" of "${namespace}" anew: ${faultOf(thrown).message}`,
-        fields: { key, namespace, code: faultOf(thrown).code },
-      })
-    ).finally(() => {
-      stop();
-      this.#refreshing.delete(key);
-    });
-    runtime.background(work);
-  }
-
-  async #renew(
-    key: string,
-    compute: Compute<V>,
-    { ttl, stale, tags }: CachePolicy,
-    expected: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { shelf, near, runtime: { clock, random } } = this.#host;
-    // The mark is the claim as well: while it is there nobody else computes.
-    const mark = await CacheClaim.take(this.#claims, shelf.keyOf("mark", key), `${random.u32()}`, "absent");
-    if (mark === undefined) return;
-    signal.addEventListener("abort", () => mark.leave(), { once: true });
-    try {
-      const begun = clock.mono();
-      const value = await this.#compute(compute, signal);
-      const text = encodeValue({ value, tags, since: mark.since, marked: stale > 0 });
-      const left = ttl - (clock.mono() - begun);
-      if (text === undefined) return this.#unkept(key);
-      if (signal.aborted || !(left > 0)) return;
-      await shelf.put(shelf.keyOf("value", key), text, { expected, ttl: left + stale });
-      near?.drop(key);
-      if (stale > 0) await mark.write("{}", left);
-    } finally {
-      // Where it failed nobody tries again before its time is over.
-      mark.leave();
-    }
-  }
-
-  async #compute(compute: Compute<V>, signal: AbortSignal): Promise<V> {
-    this.#host.counts.computed++;
-    const answer = await compute(signal);
-    return isResult(answer) ? unwrap(answer as Result<V, Fault>) : answer as V;
-  }
-
   async #keep(record: CacheRecord, revision: number): Promise<Kept<V> | undefined> {
     const text = encodeValue(record);
     if (text === undefined) return undefined;
@@ -241,48 +180,6 @@ export class CacheFiller<V> {
     const { value } = JSON.parse(text) as { readonly value: unknown };
     return await this.#host.shelf.keep({ ...record, value }, revision, text.length);
   }
-
-  #unkept(key: string): void {
-    const { runtime, namespace } = this.#host;
-    runtime.log({
-      level: "warn",
-      event: "cache.unkept",
-      message: `"${key}" of "${namespace}" is not kept: it does not fit, is no plain data or too large`,
-      fields: { key, namespace },
-    });
-  }
-
-  #isDown(): boolean {
-    return this.#host.runtime.clock.mono() < this.#downUntil;
-  }
-
-  /** Asks the store, unless it has failed again and again just now. */
-  async #ask<T>(work: () => Promise<T>): Promise<T | { readonly type: "down"; readonly cause: unknown }> {
-    const { counts, runtime, namespace } = this.#host;
-    if (this.#isDown()) return { type: "down", cause: this.#cause };
-    try {
-      const answer = await work();
-      this.#failures = 0;
-      return answer;
-    } catch (thrown) {
-      const { code, message, retryable } = faultOf(thrown);
-      if (!retryable) throw thrown;
-      counts.down++;
-      this.#cause = thrown;
-      if (++this.#failures === DOWN_AFTER) {
-        runtime.log({
-          level: "warn",
-          event: "cache.unreachable",
-          message: `The cache "${namespace}" cannot ask its store: ${message}`,
-          fields: { namespace, code },
-        });
-      }
-      if (this.#failures >= DOWN_AFTER) this.#downUntil = runtime.clock.mono() + DOWN;
-      return { type: "down", cause: thrown };
-    }
-  }
-
-  #cause: unknown;
 
   /** What there is without the store: a value that was kept near. */
   #without(key: string, cause: unknown): V | undefined {

@@ -19,9 +19,11 @@ import { NearCache } from "./near_cache.ts";
  *
  * Of all who ask for a value that is not there one computes it, and the others wait for it. No value is answered that
  * is older than its `ttl`, by the store's clock, since it began to be computed, but for `staleWhileRevalidate`, the time
- * a request is on its way, and what `near` allows; nor one that began to be computed before it was set, deleted or
- * invalidated. While the store cannot be asked, values are computed in each process (`whenDown`), kept in the process
- * where it keeps any, and answered from there for `staleIfDown`.
+ * a request is on its way, and what `near` allows. A value that began to be computed before its key was set or deleted
+ * or its tag invalidated is not kept: only those of the process get it who wait for that computing.
+ *
+ * While the store cannot be asked, values are computed in each process (`whenDown`), kept in the process where it keeps
+ * any, and answered from there for `staleIfDown`.
  *
  * @example
  * ```ts
@@ -164,11 +166,12 @@ class Cache<V> implements DistributedCache<V> {
     return { ...this.#counts };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     for (const [key, flight] of [...this.#flights]) this.#end(key, flight, this.#cancelled(key));
     this.#near?.[Symbol.dispose]();
-    await this.#filler.close();
+    this.#filler.close();
+    return Promise.resolve();
   }
 
   #start(key: string, compute: Compute<V>, policy: CachePolicy): SharedCall<Outcome<V>> {

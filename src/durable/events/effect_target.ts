@@ -56,8 +56,11 @@ export class EffectTarget<E extends Recorded> implements ProjectionTarget<E> {
         give(new CatgaError(systemFault("TIMEOUT", message)));
       });
       lease.signal.addEventListener("abort", lost, { once: true });
-      void (async () => this.#handle(event, { generation, token: lease.token, signal: ended.signal }))()
-        .finally(leave).then(resolve, reject);
+      const facts: HandlingFacts = { generation, token: lease.token, signal: ended.signal };
+      new Promise<void>((handled) => handled(this.#handle(event, facts))).finally(leave).then(
+        resolve,
+        reject,
+      );
     });
   }
 }

@@ -22,6 +22,13 @@ export interface EncodedEvent {
   readonly read: SourcedEvent;
 }
 
+const NONE: Readonly<Record<string, string>> = Object.freeze({});
+const NO_META: EventMeta = Object.freeze({});
+/** What a text has that has to be looked at closely: names that reach a prototype, however they are spelt. */
+const SUSPECT = /__proto__|constructor|\\u/;
+/** From how many characters on a text may be nested or branched beyond measure. */
+const LARGE = 1024;
+
 interface KnownType {
   readonly name: string;
   readonly schema: Schema;
@@ -90,35 +97,38 @@ export class EventCodec {
     try {
       const known = this.#types.get(stored.type);
       if (known === undefined) throw new Error("no type of event has this name");
-      const { v = 1, cause, correlation, meta = {} } = metaOf(stored);
+      const meta = stored.meta === undefined ? NO_META : metaOf(stored);
+      const { v = 1 } = meta;
       if (!(Number.isInteger(v) && v >= 1 && v <= known.upcasts.length + 1)) {
         throw new Error(`its data have version ${v}, this program knows up to ${known.upcasts.length + 1}`);
       }
       let data = parsed(stored.data);
       for (let from = v; from <= known.upcasts.length; from++) data = known.upcasts[from - 1]!(data);
-      const { id, stream, version, position, at } = stored;
-      const entity = stream.slice(this.#kind.length + 1);
-      const recorded = (data: unknown): Recorded => {
-        return {
-          type: known.name,
-          data,
-          id,
-          stream,
-          entity,
-          version,
-          position,
-          at,
-          cause,
-          correlation,
-          meta,
-        };
-      };
       const checked = checkedData(known, data);
-      if (!isThenable(checked)) return recorded(checked);
-      return Promise.resolve(checked).then(recorded, (thrown) => Promise.reject(unreadable(stored, thrown)));
+      if (!isThenable(checked)) return this.#recorded(stored, known, meta, checked);
+      return Promise.resolve(checked).then(
+        (data) => this.#recorded(stored, known, meta, data),
+        (thrown) => Promise.reject(unreadable(stored, thrown)),
+      );
     } catch (thrown) {
       throw unreadable(stored, thrown);
     }
+  }
+
+  #recorded(stored: StoredEvent, { name }: KnownType, meta: EventMeta, data: unknown): Recorded {
+    return {
+      type: name,
+      data,
+      id: stored.id,
+      stream: stored.stream,
+      entity: stored.stream.slice(this.#kind.length + 1),
+      version: stored.version,
+      position: stored.position,
+      at: stored.at,
+      cause: meta.cause,
+      correlation: meta.correlation,
+      meta: meta.meta ?? NONE,
+    };
   }
 }
 
@@ -130,7 +140,8 @@ export function metaOf({ meta }: StoredEvent): EventMeta {
 }
 
 function parsed(text: string): unknown {
-  return text === "" ? undefined : parseJson(text);
+  if (text === "") return undefined;
+  return text.length > LARGE || SUSPECT.test(text) ? parseJson(text) : JSON.parse(text);
 }
 
 function checkedData({ schema }: KnownType, data: unknown): unknown {

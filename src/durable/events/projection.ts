@@ -34,7 +34,7 @@ export interface HandlingFacts {
   readonly generation: number;
   /** The fencing token of whoever runs it: larger than that of every earlier one. */
   readonly token: number;
-  /** Aborts when the time is over, the projection stops or its lease is lost. */
+  /** Aborts when the time is over or the lease is lost. */
   readonly signal: AbortSignal;
 }
 

@@ -102,7 +102,8 @@ export class Sourced<State, Command, T extends EventTypes, F extends Fault>
       try {
         for (let tries = 1;; tries++) {
           if (signal?.aborted) throw cancelled(order.stream);
-          const executed = await this.#attempt(order, tries >= this.#tries);
+          const isLast = tries >= this.#tries;
+          const executed = await this.#attempt(order, tries === 1 && !isLast, isLast);
           if (executed !== undefined) return isResult(executed) ? executed : ok(executed);
           const { clock, random } = this.#options.runtime;
           await sleep(clock, backoff(tries, DELAY, LONGEST, random.u32()), signal);
@@ -153,29 +154,35 @@ export class Sourced<State, Command, T extends EventTypes, F extends Fault>
     };
   }
 
-  /** `undefined` when somebody else was faster. */
+  /**
+   * `undefined` when somebody else was faster. A hasty one may take a part of the events for all of them: that its
+   * append succeeds shows that they were, and where there is none it looks again.
+   */
   async #attempt(
     order: Order<Command>,
+    hasty: boolean,
     isLast: boolean,
   ): Promise<Executed<State, EventOf<T>> | Failure<F> | undefined> {
     const { decider, store, runtime } = this.#options;
     const { entity, stream, command, base, caused, meta, signal } = order;
     const seek = caused ? eventId(base, 0) : undefined;
-    const before = await this.#reader.read(stream, { seek, signal }).catch(nothingDone);
+    const before = await this.#reader.read(stream, { seek, hasty, signal }).catch(nothingDone);
     this.#keep(stream, before);
     const done = caused ? await this.#doneBefore(order, before).catch(nothingDone) : undefined;
     if (done !== undefined) return this.#repeat(order, done);
 
     const { version, position } = before.last;
     const decided = decider.decide(command, before.state, { entity, version, now: runtime.clock.wall() });
-    if (isResult(decided)) return decided as Failure<F>;
+    const failed = isResult(decided) ? decided as Failure<F> : undefined;
     const events = (Array.isArray(decided) ? decided : [decided]) as readonly SourcedEvent[];
+    if ((failed !== undefined || events.length === 0) && !before.complete) {
+      return this.#attempt(order, false, isLast);
+    }
+    if (failed !== undefined) return failed;
+    if (events.length === 0) return { state: before.state, events: [], version, position, repeated: false };
     const encoded: EncodedEvent[] = [];
     for (const event of events) {
       encoded.push(await this.#codec.encode(eventId(base, encoded.length), event, meta));
-    }
-    if (encoded.length === 0) {
-      return { state: before.state, events: [], version, position, repeated: false };
     }
     try {
       const given = encoded.map(({ event }) => event);

@@ -11,6 +11,8 @@ import { type KeptState, type LastEvent, NOTHING, type Snapshots } from "./snaps
 
 /** How often the store is looked at when it fails. */
 const LOOKS = 4;
+/** How many events are read at a time. */
+const PAGE = 1000;
 /** How long to wait at most before the second time, in ms: twice as long each time, up to the second. */
 const DELAY = 20;
 const LONGEST = 1000;
@@ -25,6 +27,8 @@ export interface ReadState<State> {
   readonly revision: number | undefined;
   /** The event that was looked for, if it is among those that were read. */
   readonly sought: StoredEvent | undefined;
+  /** Whether there was nothing more; else there may have been. */
+  readonly complete: boolean;
 }
 
 /** What to read of a stream. */
@@ -35,6 +39,8 @@ export interface ReadRange {
   readonly at?: number | undefined;
   /** The id of an event to look for. */
   readonly seek?: string | undefined;
+  /** Takes a page that is not full for the last one, which it nearly always is. */
+  readonly hasty?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -89,33 +95,42 @@ export class StreamReader<State> {
   /** `undefined` where the state that is kept is not of these events, such as after the store was put back. */
   async #fold(
     stream: string,
-    { version: end = Infinity, at = Infinity, seek, signal }: ReadRange,
+    { version: end = Infinity, at = Infinity, seek, hasty, signal }: ReadRange,
     kept: KeptState | undefined,
     use: boolean,
   ): Promise<ReadState<State> | undefined> {
     const { store, codec, initial, evolve } = this.#host;
-    let last = use ? kept!.last : NOTHING;
+    let last: LastEvent = use ? kept!.last : NOTHING;
     let state = use ? kept!.state as State : initial;
     let sought: StoredEvent | undefined;
-    const done = (): ReadState<State> => {
-      return { state, last, kept: use ? kept!.last.version : 0, revision: kept?.revision, sought };
+    const done = (complete: boolean): ReadState<State> => {
+      const { id, version, position, at } = last;
+      return {
+        state,
+        last: { id, version, position, at },
+        kept: use ? kept!.last.version : 0,
+        revision: kept?.revision,
+        sought,
+        complete,
+      };
     };
     // The event that the kept state ends with is read again: it shows that these are still the same events.
     for (let from = use ? last.version : 1;; from = last.version + 1) {
-      const page = await this.look(signal, (signal) => store.read(stream, { from, signal }));
-      if (page.length === 0) return use && from === kept!.last.version ? undefined : done();
+      const page = await this.look(signal, (signal) => store.read(stream, { from, limit: PAGE, signal }));
+      if (page.length === 0) return use && from === kept!.last.version ? undefined : done(true);
       for (const event of page) {
         if (event.id === seek) sought = event;
         if (use && event.version === kept!.last.version) {
           if (event.id !== kept!.last.id) return undefined;
           continue;
         }
-        if (event.version > end || event.at > at) return done();
+        if (event.version > end || event.at > at) return done(true);
         if (event.version !== last.version + 1) throw gap(event, last.version);
         const decoded = codec.decode(event);
         state = evolve(state, isThenable(decoded) ? await decoded : decoded);
-        last = { id: event.id, version: event.version, position: event.position, at: event.at };
+        last = event;
       }
+      if (hasty && page.length < PAGE) return done(false);
     }
   }
 }

@@ -124,6 +124,8 @@ export class Idempotency {
     for (;;) {
       if (message.cancelled !== undefined) return failure(message.cancelled);
       const joined = this.#flights.get(key.key);
+      // It passes by twice.
+      if (joined?.leader === message) return await next(message);
       if (joined !== undefined && joined.payload !== key.payload) return failure(mismatch(type));
       if (joined !== undefined && isBehind(message, joined.leader)) return failure(cycle(type));
       const result = joined === undefined

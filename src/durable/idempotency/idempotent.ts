@@ -1,4 +1,4 @@
-import type { Behavior } from "../../mediator/behavior.ts";
+import { type Behavior, once } from "../../mediator/behavior.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import { Idempotency, type IdempotencyOptions } from "./idempotency.ts";
 
@@ -43,25 +43,11 @@ import { Idempotency, type IdempotencyOptions } from "./idempotency.ts";
  */
 export function idempotent(options: IdempotencyOptions): Behavior {
   const made = new WeakMap<Runtime, Idempotency>();
-  return (next, contract, runtime) => {
+  return once((next, contract, runtime) => {
     if (contract.idempotency === undefined) return next;
     let own = made.get(runtime);
     if (own === undefined) made.set(runtime, own = new Idempotency(runtime, options));
     const idempotency = own;
     return (context) => idempotency.run(context, next);
-  };
-}
-
-/**
- * The same by whatever is there when a call comes, for nodes that learn later whether there is a store; without one
- * calls are handled each time.
- */
-export function idempotentBy(find: () => Idempotency | undefined): Behavior {
-  return (next, contract) => {
-    if (contract.idempotency === undefined) return next;
-    return (context) => {
-      const idempotency = find();
-      return idempotency === undefined ? next(context) : idempotency.run(context, next);
-    };
-  };
+  });
 }

@@ -154,20 +154,16 @@ export class Update<T> implements AppliedHost {
 
   /**
    * Says that the record has something to tell, before it has: a crash between the two leaves a mark too many, never a
-   * message that nobody knows of. The write that follows expects a revision, also where there is no record yet: so a
-   * relay can make it fail for good by touching the record, and take the mark away.
+   * message that nobody knows of. The write that follows expects a revision that is older than the mark, also where
+   * there is no record yet: so a relay can make it fail for good by touching the record, and take the mark away.
    */
   async #announced(entry: Entry | undefined, { outbox }: RecordEntry): Promise<number> {
     const { key } = this.#order;
-    const place = entry?.revision ??
-      this.ask((store, signal) =>
-        store.put(key, writeRecord(NOTHING), { expected: "absent", ttl: STAY, signal })
-      );
+    const place = { expected: "absent", ttl: STAY } as const;
+    const revision = entry?.revision ??
+      await this.ask((store, signal) => store.put(key, writeRecord(NOTHING), { ...place, signal }));
     // As long as a record has messages its mark stays.
-    const mark = outbox.length > 0
-      ? 0
-      : this.ask((store, signal) => store.put(markOfRecord(key), "", { signal }));
-    const [revision] = await Promise.all([place, mark]);
+    if (outbox.length === 0) await this.ask((store, signal) => store.put(markOfRecord(key), "", { signal }));
     return revision;
   }
 

@@ -135,7 +135,7 @@ export class Asks implements ScopeDoor {
         const { type, match, ms } = record;
         const mark = match === undefined ? { id: this.id } : { id: this.id, match };
         const key = untilKey(this.id, index, type);
-        return putUntil(this.#run.host, { key, mark, ttl: ms, anew }, this.#run.stop);
+        return putUntil(this.#run.host, { key, mark, ttl: ms === 0 ? 1 : ms, anew }, this.#run.stop);
       };
       const start: Ask["start"] = (record, index, isNew) => {
         const run = this.#run;

@@ -29,8 +29,7 @@ export async function beginSaga(
   { definition, body, key }: Beginning,
 ): Promise<{ readonly id: string; readonly isNew: boolean }> {
   const { keep } = executor;
-  const { contract: { type }, version } = definition;
-  const id = `${type}/${key}`;
+  const id = `${definition.contract.type}/${key}`;
   const kept = checked(id, key, body);
   for (let tries = 1;; tries++) {
     const found = await keep.find(id);
@@ -43,31 +42,38 @@ export async function beginSaga(
         systemFault("OVERLOADED", `Cannot begin the saga "${id}": ${LIVE} are not done yet`),
       );
     }
-    const now = runtime.clock.wall();
-    const by = executor.session;
-    const record: SagaRecord = {
-      type,
-      version,
-      ...(kept === undefined ? {} : { body: kept }),
-      status: "running",
-      ...(by === undefined ? {} : { by }),
-      journal: [],
-      started: now,
-      changed: now,
-    };
-    await keep.announce(id, record);
-    const revision = await keep.put(id, record, "absent").catch((thrown: unknown) => {
-      if (tries >= TRIES || !CatgaError.is(thrown) || thrown.code !== "TRANSPORT") throw thrown;
-      return undefined;
-    });
+    const revision = await put(executor, runtime, { definition, body: kept, key }, tries >= TRIES);
     if (revision === undefined && tries > TRIES) {
       throw new CatgaError(
         systemFault("CONFLICT", `Cannot begin the saga "${id}": what is kept there is no saga`),
       );
     }
-    if (revision === undefined) continue;
-    executor.begin(id, { record, revision });
-    return { id, isNew: true };
+    if (revision !== undefined) return { id, isNew: true };
+  }
+}
+
+/** Writes it where there is nothing and runs it; `undefined` if it has to be looked at what is there. */
+async function put(
+  executor: Executor,
+  runtime: Runtime,
+  { definition: { contract: { type }, version }, body, key }: Beginning,
+  isLast: boolean,
+): Promise<number | undefined> {
+  const id = `${type}/${key}`;
+  const now = runtime.clock.wall();
+  const by = executor.reserve(id);
+  const kept = { type, version, ...(body === undefined ? {} : { body }), ...(by && { by }) };
+  const record: SagaRecord = { ...kept, status: "running", journal: [], started: now, changed: now };
+  try {
+    await executor.keep.announce(id, record);
+    const revision = await executor.keep.put(id, record, "absent");
+    if (revision !== undefined) executor.begin(id, { record, revision });
+    return revision;
+  } catch (thrown) {
+    if (isLast || !CatgaError.is(thrown) || thrown.code !== "TRANSPORT") throw thrown;
+    return undefined;
+  } finally {
+    executor.release(id);
   }
 }
 

@@ -43,6 +43,7 @@ export class Executor {
   readonly #view: SagaView;
   readonly #session: KeptLease;
   readonly #runs: Map<string, SagaRun> = new Map();
+  readonly #reserved: Set<string> = new Set();
   readonly #ending: Set<Promise<void>> = new Set();
   readonly #claims: Claims;
   readonly #waiters: Map<string, Set<() => void>> = new Map();
@@ -68,7 +69,7 @@ export class Executor {
       keep: this.keep,
       view: this.#view,
       lease: () => this.#lease?.held() === true && !this.#closed.signal.aborted ? this.#lease : undefined,
-      room: () => host.capacity - this.#runs.size,
+      room: () => this.#room,
       isRun: (id) => this.#runs.has(id),
       knows: (type, version) => host.definition(type, version) !== undefined,
       run: (id, found, lease) => {
@@ -100,10 +101,16 @@ export class Executor {
     return { running: this.#runs.size, live: this.#view.marks.size };
   }
 
-  /** The lease to begin an instance under; `undefined` when another is to run it. */
-  get session(): string | undefined {
-    const isFree = this.#runs.size < this.#host.capacity && !this.#closed.signal.aborted;
-    return isFree && this.#lease?.held() === true ? this.#lease.key : undefined;
+  /** Keeps a place for an instance, and answers the lease to begin it under; `undefined` when another is to run it. */
+  reserve(id: string): string | undefined {
+    if (this.#room <= 0 || this.#closed.signal.aborted || this.#lease?.held() !== true) return undefined;
+    this.#reserved.add(id);
+    return this.#lease.key;
+  }
+
+  /** The place is not needed any more. */
+  release(id: string): void {
+    this.#reserved.delete(id);
   }
 
   /** Runs an instance that was written under this executor's lease. */
@@ -112,6 +119,10 @@ export class Executor {
     const lease = this.#lease;
     if (lease?.held() !== true || by !== lease.key) return;
     if (status === "running" || status === "compensating") this.#run(id, found, lease);
+  }
+
+  get #room(): number {
+    return this.#host.capacity - this.#runs.size - this.#reserved.size;
   }
 
   /** Waits until there may be news of an instance, or so many ms. */
@@ -205,7 +216,7 @@ export class Executor {
     const { id, record } = run.instance;
     if (end === "done" || end === "stuck") this.#conclude(id, record);
     if (end !== "lost") await this.keep.mark(id, record, lease.signal);
-    const wasFull = this.#runs.size >= this.#host.capacity;
+    const wasFull = this.#room <= 0;
     if (this.#runs.get(id) === run) this.#runs.delete(id);
     for (const wake of [...this.#waiters.get(id) ?? []]) wake();
     // What was lost is looked at again in a while, as it may have gone wrong here.

@@ -62,7 +62,10 @@ export class Instance {
 
   /** Looks for what others ask of it; whether it is still in these hands. */
   look(): Promise<boolean> {
-    const looked = this.#writing.then(() => this.#adopt()).catch(() => !this.#signal.aborted);
+    const looked = this.#writing.then(() => this.#adopt()).then(
+      (found) => found !== undefined,
+      () => !this.#signal.aborted,
+    );
     this.#writing = looked;
     return looked;
   }
@@ -86,28 +89,30 @@ export class Instance {
       // It may be written all the same, or changed by another: what is there decides.
       for (let tries = 1; !this.#signal.aborted; tries++) {
         try {
-          if (!await this.#adopt()) return false;
+          const found = await this.#adopt();
+          if (found === undefined) return false;
+          // Nobody else ends it, so it was this write or one before it.
+          if (isDone(found)) return true;
           break;
         } catch {
           await this.#rest(tries);
         }
       }
-      if (isDone(this.record)) return !this.#signal.aborted;
     }
     return false;
   }
 
-  /** Takes over what others wrote into it; whether it is still in these hands. */
-  async #adopt(): Promise<boolean> {
+  /** Takes over what others wrote into it, and answers what is there; `undefined` when it is not in these hands. */
+  async #adopt(): Promise<SagaRecord | undefined> {
     const entry: Entry | undefined = await this.#ask((store, signal) =>
       store.get(INSTANCES + this.id, { signal })
     );
     const found = readRecord<SagaRecord>(entry);
-    if (entry === undefined || found?.by !== this.session) return false;
+    if (entry === undefined || found?.by !== this.session) return undefined;
     this.#revision = entry.revision;
     if (isDone(found)) this.record = found;
     else if (found.cancel === true) this.record.cancel = true;
-    return true;
+    return found;
   }
 
   #rest(failures: number): Promise<void> {

@@ -7,7 +7,7 @@ export interface JournalHost {
   readonly clock: Pick<Clock, "timer">;
   /** The function asked for something else than the last time. */
   diverged(reason: string): void;
-  /** The function was told something, and may have asked for more. */
+  /** The function was told something, and has asked for all that follows from it. */
   told(): void;
 }
 
@@ -105,7 +105,6 @@ export class Journal {
       this.#host.told();
     });
     tell();
-    this.#host.told();
   }
 }
 

@@ -9,6 +9,7 @@ import {
   readRecord,
   type SagaRecord,
   type SagaStatus,
+  SESSIONS,
 } from "./saga_record.ts";
 
 /** One thing that an instance did or waits for, to be looked at. */
@@ -43,6 +44,8 @@ export interface SagaState {
   readonly fault: KeptFault | undefined;
   /** Why it is stuck. */
   readonly reason: string | undefined;
+  /** The node that runs it; `undefined` while nobody has to. */
+  readonly node: string | undefined;
   /** Whether somebody asked that it ends. */
   readonly cancelled: boolean;
   /** What it did, in the order in which it began. */
@@ -143,7 +146,9 @@ export function stateOf(id: string, record: SagaRecord): SagaState {
   const { type, version, status, body, value, fault, reason, started, changed } = record;
   const steps = record.journal.map(stepOf);
   const cancelled = record.cancel === true;
-  return { id, type, version, status, body, value, fault, reason, cancelled, steps, started, changed };
+  const { by } = record;
+  const node = isDone(record) ? undefined : by?.slice(SESSIONS.length, by.lastIndexOf("/"));
+  return { id, type, version, status, body, value, fault, reason, node, cancelled, steps, started, changed };
 }
 
 function stepOf({ key, kind, type, order, fault, doubt, value, undone }: JournalRecord): SagaStepState {

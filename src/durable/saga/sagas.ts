@@ -2,6 +2,7 @@ import { CatgaError, failure, type Fault, type Result, systemFault } from "../..
 import type { Contract } from "../../message/contract.ts";
 import type { Message, Publishable } from "../../message/message.ts";
 import { handle, type Module, on } from "../../mediator/handle.ts";
+import type { MessageContext } from "../../mediator/context.ts";
 import type { Context, Dispatcher } from "../../mediator/types.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
@@ -215,7 +216,7 @@ class NodeSagas implements Sagas {
     body: unknown,
     context: Context,
   ): Promise<Result<unknown, Fault>> {
-    const key = context.headers["idempotency-key"] ?? context.id;
+    const key = ownKey(context as MessageContext) ?? context.id;
     const id = await this.#begin(definition, body, key);
     const { signal } = context;
     while (!signal.aborted) {
@@ -237,4 +238,10 @@ class NodeSagas implements Sagas {
     const why = this.#closed.signal.aborted ? "has stopped" : "has not started: call start with a dispatcher";
     return new CatgaError(systemFault("UNAVAILABLE", `The sagas of "${owner}" cannot be asked: it ${why}`));
   }
+}
+
+/** The key that the message itself has: one that came along from the message behind it names that one. */
+function ownKey({ headersIfAny, origin }: MessageContext): string | undefined {
+  const key = headersIfAny?.["idempotency-key"];
+  return key === origin?.parent?.headersIfAny?.["idempotency-key"] ? undefined : key;
 }

@@ -48,18 +48,20 @@ export async function sendStep(
   const { message, key, timeout, attempts } = sending;
   let doubt = sending.sent;
   let failures = 0;
+  let broken = false;
   for (let attempt = 1;; attempt++) {
     if (sending.stop.aborted) return undefined;
     const result = await ask(dispatcher, message, key, timeout);
     if (result.ok) return { result, doubt: false };
-    const { code } = result.error;
+    const { code, retryable } = result.error;
     if (!AGAIN.includes(code)) return { result, doubt: code === "SERIALIZATION" };
     doubt ||= UNKNOWN.includes(code);
-    if (code === "INTERNAL") failures++;
+    if (code === "INTERNAL") broken = true;
+    if (code === "INTERNAL" && !retryable) failures++;
     const wait = backoff(attempt, DELAY, LONGEST, runtime.random.u32());
     const isLast = attempt >= attempts || failures >= FAILURES;
     if (!isLast) await sleep(runtime.clock, wait, doubt ? sending.stop : sending.hurry);
-    if (isLast || (sending.hurry.aborted && !doubt)) return { result, doubt: doubt || failures > 0 };
+    if (isLast || (sending.hurry.aborted && !doubt)) return { result, doubt: doubt || broken };
   }
 }
 

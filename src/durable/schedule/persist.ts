@@ -19,24 +19,35 @@ const TIMEOUT = 10_000;
 const DELAY = 5;
 const LONGEST = 500;
 
-/** Repeats something that may be done twice, until the store answers. */
+/** Repeats something that may be done twice, until the store answers. What it rejects with is true of all tries. */
 export async function persist<T>(
   { runtime, signal, conflicts = false }: PersistOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { clock, random } = runtime;
   const deadline = clock.mono() + TIMEOUT;
+  let isUnknown = false;
   for (let tries = 1;; tries++) {
     try {
       return await askStore({ clock, limit: PATIENCE, signal }, work);
     } catch (thrown) {
-      const lost = CatgaError.is(thrown) && thrown.code === "CONFLICT";
+      if (!CatgaError.is(thrown)) throw thrown;
+      const { code, retryable } = thrown;
+      const isLost = conflicts && code === "CONFLICT";
+      if (!retryable && !isLost) throw thrown;
+      isUnknown ||= code === "TRANSPORT";
       const delay = backoff(tries, DELAY, LONGEST, random.u32());
-      const mayHeal = CatgaError.is(thrown) && (thrown.retryable || (lost && conflicts));
-      if (!mayHeal) throw thrown;
       if (clock.mono() + delay < deadline) await sleep(clock, delay, signal);
-      else if (!lost) throw thrown;
-      else throw new CatgaError(systemFault("OVERLOADED", "Others were faster each time", undefined, thrown));
+      else if (isUnknown) throw unknown(thrown);
+      else if (isLost) {
+        throw new CatgaError(systemFault("OVERLOADED", "Others were faster each time", undefined, thrown));
+      } else throw thrown;
     }
   }
+}
+
+function unknown(cause: CatgaError): CatgaError {
+  return new CatgaError(
+    systemFault("TRANSPORT", "The store did not answer in time: it may be done", undefined, cause),
+  );
 }

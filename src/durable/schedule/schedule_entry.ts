@@ -36,6 +36,11 @@ export const CRON = "schedules/cron/";
 /** Is written when something is scheduled for soon. */
 export const BELL = "schedules/bell";
 
+/** What is kept for a while of what was called off, so that no write that is late can bring it back. */
+export const CALLED_OFF = "called off";
+/** How long that is, in ms: longer than anybody waits for a write. */
+export const OFF_FOR = 120_000;
+
 /** As many digits as the largest time has. */
 const DIGITS = 16;
 /** The largest time that a `Date` can show, in ms since 1970. */

@@ -1,5 +1,6 @@
 import type { Entry } from "../../ports/store.ts";
 import {
+  CALLED_OFF,
   CRON,
   type CronEntry,
   firingId,
@@ -42,7 +43,9 @@ export function cronShown(entry: Entry): Scheduled[] {
   return [{ id: entry.key.slice(CRON.length), time, message, state, cron: { expression, zone } }];
 }
 
-function readable<E extends OnceEntry | CronEntry>(entry: Entry): E | undefined {
+/** What is kept; `undefined` for what was called off or cannot be read. */
+export function readable<E extends OnceEntry | CronEntry>(entry: Entry): E | undefined {
+  if (entry.value === CALLED_OFF) return undefined;
   try {
     return readEntry<E>(entry);
   } catch {

@@ -3,7 +3,8 @@ import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { KeptLease } from "../kept_lease.ts";
 import type { Schedulable } from "./schedule_entry.ts";
-import { type Schedules, schedulesOf, SOON } from "./schedules.ts";
+import type { Schedules } from "./schedule_types.ts";
+import { schedulesOf, SOON } from "./schedules.ts";
 import { SchedulerTerm } from "./scheduler_term.ts";
 
 /** What accompanies a message that is due. */
@@ -68,7 +69,7 @@ export interface Scheduler extends Schedules, AsyncDisposable {
 /**
  * Starts to deliver what is scheduled. Any number of schedulers may be started on a store: one delivers, and another
  * goes on when that one is gone. A firing is delivered at least once, and each time under one id: a second time only if
- * a process was lost, or stood still, while it delivered.
+ * a process was lost, or stood still, while it delivered, or the store's answer to whoever scheduled it was lost.
  *
  * What is due by the wall clock of the process that delivers is delivered: where that jumps ahead, what is scheduled
  * comes early, and where it jumps back, nothing comes twice.
@@ -131,7 +132,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     await ended;
   };
   return {
-    ...schedulesOf(options, () => term?.wake()),
+    ...schedulesOf(options, (time) => term?.wake(time)),
     backlog: () => ({
       active: kept.held !== undefined,
       firing: term?.firing ?? 0,

@@ -5,7 +5,16 @@ import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
 import { Firing, type FiringHost } from "./firing.ts";
-import { BELL, CRON, type CronEntry, firingId, ONCE, onceOfKey, readEntry } from "./schedule_entry.ts";
+import {
+  BELL,
+  CALLED_OFF,
+  CRON,
+  type CronEntry,
+  firingId,
+  ONCE,
+  onceOfKey,
+  readEntry,
+} from "./schedule_entry.ts";
 import type { Deliver } from "./scheduler.ts";
 import { CRONS } from "./schedules.ts";
 
@@ -40,8 +49,14 @@ export class SchedulerTerm {
   /** What is being delivered or will be tried again, by id. */
   readonly #firings: Map<string, Firing> = new Map();
   readonly #busy: Set<Promise<void>> = new Set();
+  /** When it looks next, by the wall clock; `Infinity` while it looks. */
+  #nextLook = Infinity;
   #woken = false;
   #wake: () => void = () => {};
+  /** More is due than is delivered at a time. */
+  #full = false;
+  /** How many of those that were looked at last were called off. */
+  #calledOff = 0;
 
   constructor(host: SchedulerTermHost) {
     const { store, runtime, signal, deliver, timeout } = host;
@@ -63,8 +78,9 @@ export class SchedulerTerm {
     return [...this.#firings.values()].filter(({ failures }) => failures > 0).length;
   }
 
-  /** Something may be due sooner than was thought. */
-  wake(): void {
+  /** Something is due at a time, maybe sooner than was thought. */
+  wake(time: number): void {
+    if (time >= this.#nextLook) return;
     this.#woken = true;
     this.#wake();
   }
@@ -96,12 +112,14 @@ export class SchedulerTerm {
   async #sleep(clock: Runtime["clock"], ms: number): Promise<void> {
     const over = new AbortController();
     const { signal } = this.#host;
-    this.#wake = () => over.abort();
-    signal.addEventListener("abort", this.#wake, { once: true });
-    if (signal.aborted) over.abort();
+    const wake = this.#wake = () => over.abort();
+    this.#nextLook = clock.wall() + ms;
+    signal.addEventListener("abort", wake, { once: true });
+    if (signal.aborted) wake();
     await sleep(clock, Math.max(ms, 1), over.signal);
-    signal.removeEventListener("abort", this.#wake);
+    signal.removeEventListener("abort", wake);
     this.#wake = () => {};
+    this.#nextLook = Infinity;
   }
 
   /** Hears when somebody else has scheduled something for soon. Where that fails, the next look finds it. */
@@ -109,7 +127,9 @@ export class SchedulerTerm {
     const { store, runtime: { clock }, signal } = this.#host;
     while (!signal.aborted) {
       try {
-        for await (const change of store.watch(BELL, { signal })) if (change.type === "put") this.wake();
+        for await (const change of store.watch(BELL, { signal })) {
+          if (change.type === "put") this.wake(-Infinity);
+        }
       } catch {
         // It is begun again.
       }
@@ -121,21 +141,24 @@ export class SchedulerTerm {
   async #look(): Promise<number> {
     const { store, runtime: { clock } } = this.#host;
     const { ask } = this.#firingHost;
-    const limit = PAGE + this.#firings.size;
+    const limit = PAGE + this.#firings.size + this.#calledOff;
     const onces = await ask((signal) => store.list(ONCE, { limit, signal }));
     const crons = await ask((signal) => store.list(CRON, { limit: CRONS, signal }));
     const now = clock.wall();
     // Those that happen once may be many.
-    const dues = [...crons, ...onces].map(dueOf);
+    const there = [...crons, ...onces].filter(({ value }) => value !== CALLED_OFF);
+    const dues = there.map(dueOf);
+    this.#calledOff = crons.length + onces.length - there.length;
     this.#forget(new Set(dues.map(({ id }) => id)));
-    let wait = Infinity;
+    let wait = onces.length === limit && dues.length === crons.length ? 0 : Infinity;
+    this.#full = false;
     for (const { id, time, entry } of dues) {
       const known = this.#firings.get(id);
-      if (known?.busy === true) continue;
-      const left = Math.max(time - now, known === undefined ? 0 : known.retryAt - clock.mono());
-      if (left > 0) wait = Math.min(wait, left);
+      if (time > now) wait = Math.min(wait, time - now);
+      // What failed is tried again at one of the next looks.
+      else if (known !== undefined && (known.busy || known.retryAt > clock.mono())) continue;
       else if (this.#busy.size < this.#host.concurrency) this.#fire(known ?? this.#know(id, time), entry);
-      else break;
+      else this.#full = true;
     }
     return wait;
   }
@@ -150,7 +173,7 @@ export class SchedulerTerm {
     const busy = firing.run(entry).then((over) => {
       if (over) this.#firings.delete(firing.id);
       this.#busy.delete(busy);
-      this.wake();
+      if (this.#full && this.#busy.size <= this.#host.concurrency / 2) this.wake(-Infinity);
     });
     this.#busy.add(busy);
   }

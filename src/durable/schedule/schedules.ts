@@ -6,84 +6,22 @@ import { cron } from "./cron.ts";
 import { persist } from "./persist.ts";
 import {
   BELL,
+  CALLED_OFF,
   CRON,
   type CronEntry,
   firingId,
   isTime,
   keyOfOnce,
+  OFF_FOR,
   ONCE,
   type OnceEntry,
   onceOfId,
   PARKED,
-  readEntry,
   type Schedulable,
   writeEntry,
 } from "./schedule_entry.ts";
-import { cronShown, onceShown, type Scheduled } from "./scheduled.ts";
-
-/** What bounds and names what is scheduled. */
-export interface ScheduleOptions {
-  /**
-   * Names it, with 1 to 100 characters and no `@`: of two with one name and one time the first is kept, so that what was
-   * scheduled twice happens once. @default a name that no other has
-   */
-  readonly name?: string | undefined;
-  /** Travels with the message. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Gives up waiting; it may be scheduled. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What {@linkcode Schedules.cron} takes. */
-export interface CronScheduleOptions {
-  /** Whose clocks it goes by: an IANA zone, such as `Europe/Berlin`. @default "UTC" */
-  readonly zone?: string | undefined;
-  /**
-   * What becomes of times at which nobody was there to deliver, over a minute ago: `once` delivers the first of them and
-   * leaves out the rest, `skip` leaves out all. @default "once"
-   */
-  readonly missed?: "once" | "skip" | undefined;
-  /** Travels with the message. */
-  readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Gives up waiting; it may be scheduled. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** What {@linkcode Schedules.cancel} and {@linkcode Schedules.list} take. */
-export interface ScheduledOptions {
-  /** How many of each kind at most. @default 1000 */
-  readonly limit?: number | undefined;
-  /** Gives up waiting. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/**
- * Messages for later, in a store: whoever runs `startScheduler` on it delivers them. Times are those of wall clocks.
- *
- * All methods reject with a `CatgaError`: `VALIDATION` for what cannot be kept, `UNAVAILABLE` when nothing was done,
- * `TRANSPORT` when nobody knows, `OVERLOADED` when there is no room, `CANCELLED` when the signal aborted. What is no
- * time, name or cron expression is a `RangeError`.
- */
-export interface Schedules {
-  /** Delivers a message at a time, in ms since 1970; at once if that is over. */
-  at(time: number, message: Schedulable, options?: ScheduleOptions): Promise<Scheduled>;
-  /** Delivers a message so many ms from now, however many. */
-  in(ms: number, message: Schedulable, options?: ScheduleOptions): Promise<Scheduled>;
-  /**
-   * Delivers a message again and again, by a cron expression. To be said by every process at its start: what has that
-   * name is changed to it, and goes on from where it was unless its times are others.
-   */
-  cron(
-    name: string,
-    expression: string,
-    message: Schedulable,
-    options?: CronScheduleOptions,
-  ): Promise<Scheduled>;
-  /** Calls something off; whether that came in time. If it did, it is not delivered. */
-  cancel(id: string, options?: ScheduledOptions): Promise<boolean>;
-  /** What is scheduled: what happens once by time, what was given up, then what happens again and again by name. */
-  list(options?: ScheduledOptions): Promise<readonly Scheduled[]>;
-}
+import type { CronScheduleOptions, ScheduledOptions, ScheduleOptions, Schedules } from "./schedule_types.ts";
+import { cronShown, onceShown, readable, type Scheduled } from "./scheduled.ts";
 
 /** What {@linkcode schedules} takes. */
 export interface SchedulesOptions {
@@ -122,8 +60,8 @@ export function schedules(options: SchedulesOptions): Schedules {
   return schedulesOf(options, () => {});
 }
 
-/** @param wake something may be due sooner than was thought */
-export function schedulesOf({ store, runtime }: SchedulesOptions, wake: () => void): Schedules {
+/** @param wake something is due at a time, in ms since 1970 */
+export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: number) => void): Schedules {
   const { clock, random } = runtime;
   const nextName = createIdSource(() => random.u32());
 
@@ -135,13 +73,8 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: () => vo
     checkName(name);
     const key = keyOfOnce(ONCE, time, name);
     const value = writeEntry({ message, ...(headers && { headers }) });
-    // Where it is there already, it was put there by a try whose answer was lost, or by another with its name.
-    await persist({ runtime, signal }, (signal) => {
-      return store.put(key, value, { expected: "absent", signal }).catch((thrown: unknown) => {
-        if (!isConflict(thrown)) throw thrown;
-      });
-    });
-    wake();
+    await put(key, value, signal);
+    wake(time);
     if (time - clock.wall() < SOON) {
       // Without it whoever delivers notices a little later.
       await store.put(BELL, "", { signal }).catch(() => {});
@@ -161,7 +94,7 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: () => vo
     const { next } = await persist({ runtime, signal, conflicts: true }, async (signal) => {
       const entry = await store.get(CRON + name, { signal });
       if (entry === undefined) await checkRoom(signal);
-      const old = entry && readEntry<CronEntry>(entry);
+      const old = entry && readable<CronEntry>(entry);
       const same = old?.expression === expression && old.zone === zone;
       const next = same ? old.next : times.next(clock.wall());
       const firing = old?.firing === undefined ? undefined : { firing: old.firing };
@@ -180,7 +113,7 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: () => vo
       }
       return kept;
     });
-    wake();
+    wake(next);
     return { id: name, time: next, message, state: "waiting", cron: { expression, zone } };
   }
 
@@ -191,24 +124,44 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: () => vo
 
   async function cancel(id: string, { signal }: ScheduledOptions = {}): Promise<boolean> {
     const once = onceOfId(id);
-    const keys = once === undefined
-      ? [CRON + id]
-      : [ONCE, PARKED].map((prefix) => keyOfOnce(prefix, once.time, once.name));
-    for (const key of keys) if (await remove(key, signal)) return true;
-    return false;
+    if (once === undefined) return await callOff(CRON + id, signal);
+    const { time, name } = once;
+    if (await callOff(keyOfOnce(ONCE, time, name), signal)) return true;
+    return await callOff(keyOfOnce(PARKED, time, name), signal);
   }
 
-  async function remove(key: string, signal: AbortSignal | undefined): Promise<boolean> {
+  /**
+   * Keeps it unless it is there already: then it was put there by a try whose answer was lost, or by another with its
+   * name. Only over what was called off before the first try it is written.
+   */
+  async function put(key: string, value: string, signal: AbortSignal | undefined): Promise<void> {
     let isUnknown = false;
-    return await persist({ runtime, signal, conflicts: true }, async (signal) => {
-      const entry = await store.get(key, { signal });
-      if (entry === undefined) return isUnknown ? lose(key) : false;
-      if (key.startsWith(ONCE) && readEntry<OnceEntry>(entry).firing) return false;
-      isUnknown = true;
-      await store.delete(key, { expected: entry.revision, signal }).catch((thrown: unknown) => {
-        if (isConflict(thrown)) isUnknown = false;
+    const write = (expected: number | "absent", signal: AbortSignal): Promise<boolean> =>
+      store.put(key, value, { expected, signal }).then(() => true, (thrown: unknown) => {
+        if (isConflict(thrown)) return false;
+        isUnknown = true;
         throw thrown;
       });
+    await persist({ runtime, signal, conflicts: true }, async (signal) => {
+      if (await write("absent", signal)) return;
+      const entry = await store.get(key, { signal });
+      if (entry !== undefined && entry.value !== CALLED_OFF) return;
+      if (entry !== undefined && isUnknown) return lose(key);
+      if (entry !== undefined && await write(entry.revision, signal)) return;
+      throw new CatgaError(systemFault("CONFLICT", `"${key}" was changed meanwhile`));
+    });
+  }
+
+  /** Puts a sign in its place, so that nothing that is under way can bring it back. */
+  async function callOff(key: string, signal: AbortSignal | undefined): Promise<boolean> {
+    let isTried = false;
+    return await persist({ runtime, signal, conflicts: true }, async (signal) => {
+      const entry = await store.get(key, { signal });
+      if (entry === undefined) return false;
+      if (entry.value === CALLED_OFF) return isTried;
+      if (key.startsWith(ONCE) && readable<OnceEntry>(entry)?.firing) return false;
+      isTried = true;
+      await store.put(key, CALLED_OFF, { expected: entry.revision, ttl: OFF_FOR, signal });
       return true;
     });
   }
@@ -238,9 +191,10 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: () => vo
   };
 }
 
-/** It is gone, after an answer was lost: called off by this, or delivered. */
+/** It was called off, before or after it was there. */
 function lose(key: string): never {
-  const message = `Nobody knows whether "${key}" was called off in time: the store did not answer`;
+  const message =
+    `Nobody knows whether "${key}" was scheduled: the store did not answer, and it was called off`;
   throw new CatgaError({ ...systemFault("TRANSPORT", message), retryable: false });
 }
 

@@ -332,7 +332,7 @@ describe("load", () => {
     const carts = cartsOf(at);
     expect((await carts.load("1")).state.items).toEqual({ tea: 7 });
     const types = (await Array.fromAsync(carts.history("1"))).map(({ type, data }) => [type, data]);
-    expect(types[0]).toEqual(["cart.added", { sku: "tea", quantity: 1 }]);
+    expect(types[0] as unknown).toEqual(["cart.added", { sku: "tea", quantity: 1 }]);
   });
 
   const unreadable: [what: string, type: string, data: string, meta: string][] = [

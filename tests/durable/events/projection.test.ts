@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { type } from "@catga/catga";
 import { type EventsOf, type Projection, startProjection, startReadModel } from "@catga/catga/durable";
 import { cartEvents } from "./cart.ts";
-import { cartsOf, from, type World, world } from "./world.ts";
+import { cartsOf, from, mortal, type World, world } from "./world.ts";
 
 type Handle = (
   event: EventsOf<typeof from>,

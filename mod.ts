@@ -29,7 +29,13 @@ export type {
   Streamable,
 } from "./src/message/message.ts";
 export type { RouteCall, Router, RouteTarget } from "./src/message/route.ts";
-export type { CachePolicy, Policy, ShardPolicy } from "./src/message/policy.ts";
+export type {
+  CachePolicy,
+  DeliveryPolicy,
+  IdempotencyPolicy,
+  Policy,
+  ShardPolicy,
+} from "./src/message/policy.ts";
 export type {
   Args,
   Contract,

@@ -4,7 +4,7 @@ import type { Frame } from "../../src/ports/transport.ts";
 import type { Ledger } from "./ledger.ts";
 import type { QueueDeliveries, Taken } from "./queue_deliveries.ts";
 import type { QueueTakers } from "./queue_takers.ts";
-import { micros, topicOf } from "./queue_topics.ts";
+import { areaOf, micros, topicOf } from "./queue_topics.ts";
 import { fromSql } from "./text.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -25,8 +25,10 @@ export class SqliteDelivery implements Delivery {
   readonly #host: DeliveryHost;
   readonly #taker: number;
   readonly #taken: Taken;
-  /** Until when it is held, in µs; by this and the attempt it is known again. */
+  /** Until when it is held, in µs, by what was asked for last; by this and the attempt it is known again. */
   #until: number;
+  /** The same, by what is certain. */
+  #sure: number;
   #done = false;
 
   constructor(host: DeliveryHost, taker: number, taken: Taken, until: number) {
@@ -39,54 +41,54 @@ export class SqliteDelivery implements Delivery {
     this.#host = host;
     this.#taker = taker;
     this.#taken = taken;
-    this.#until = until;
+    this.#until = this.#sure = until;
   }
 
   async ack(): Promise<void> {
     if (this.#done) return;
     const { ledger, takers, deliveries } = this.#host;
-    await ledger.write(`acknowledge "${this.id}"`, undefined, (tx) => {
-      if (this.#isHeld(tx) && deliveries.finish(tx, this.#taker, this.#until, this.#taken)) return;
+    await ledger.free(`acknowledge "${this.id}"`, undefined, (tx) => {
+      if (this.#held(tx, (until) => deliveries.finish(tx, this.#taker, until, this.#taken))) return;
       const isOver = this.#done || !takers.lives(this.#taker) || deliveries.isDone(this.#taker, this.#taken);
       if (!isOver) throw leaseOver("acknowledge", this.id);
     });
     this.#done = true;
   }
 
-  retry(delay: number): Promise<void> {
-    return this.#change("give back", () => checkDelay(`give back "${this.id}"`, "delay", delay), (tx) => {
-      tx.told.add(`queue ${topicOf(this.#taken.seq)}`);
-      return this.#host.deliveries.giveBack(tx, this.#taker, this.#until, this.#taken, delay);
-    });
+  async retry(delay: number): Promise<void> {
+    checkDelay(`give back "${this.id}"`, "delay", delay);
+    const { deliveries } = this.#host;
+    await this.#change(
+      "give back",
+      (tx, until) => deliveries.giveBack(tx, this.#taker, until, this.#taken, delay),
+    );
   }
 
   async extend(lease: number): Promise<void> {
+    checkLease(`hold "${this.id}"`, "lease", lease);
     const { takers, deliveries } = this.#host;
-    const before = this.#until;
-    try {
-      await this.#change("hold", () => checkLease(`hold "${this.id}"`, "lease", lease), (tx) => {
-        const until = micros(tx.now + lease);
-        if (!deliveries.extend(this.#taker, this.#until, this.#taken, until)) return false;
-        this.#until = until;
-        tx.told.add(`queue ${topicOf(this.#taken.seq)}`);
-        takers.see(this.#taker, tx.now + lease);
-        return true;
-      });
-    } catch (thrown) {
-      this.#until = before;
-      throw thrown;
-    }
+    let other = 0;
+    await this.#change("hold", (tx, until) => {
+      other = micros(tx.now + lease);
+      if (!deliveries.extend(this.#taker, until, this.#taken, other)) return false;
+      this.#until = other;
+      takers.see(this.#taker, tx.now + lease);
+      return true;
+    });
+    this.#sure = other;
   }
 
-  async #change(verb: string, check: () => void, change: (tx: Transaction) => boolean): Promise<void> {
-    check();
+  async #change(verb: string, change: (tx: Transaction, until: number) => boolean): Promise<void> {
     const { ledger, takers } = this.#host;
-    await ledger.write(`${verb} "${this.id}"`, undefined, (tx) => {
-      if (!takers.lives(this.#taker) || !this.#isHeld(tx) || !change(tx)) throw leaseOver(verb, this.id);
+    await ledger.free(`${verb} "${this.id}"`, undefined, (tx) => {
+      const done = takers.lives(this.#taker) && this.#held(tx, (until) => change(tx, until));
+      if (!done) throw leaseOver(verb, this.id);
+      tx.told.add(areaOf(topicOf(this.#taken.seq)));
     });
   }
 
-  #isHeld(tx: Transaction): boolean {
-    return this.#until > tx.now * 1000;
+  /** Tries it by what was asked for last, which may have come to nothing, then by what is certain. */
+  #held(tx: Transaction, change: (until: number) => boolean): boolean {
+    return [this.#until, this.#sure].some((until) => until > tx.now * 1000 && change(until));
   }
 }

@@ -33,6 +33,11 @@ export function isBusy(thrown: unknown): boolean {
   return code === BUSY || code === LOCKED;
 }
 
+/** Whether there is no room. */
+export function isFull(thrown: unknown): boolean {
+  return sqliteCode(thrown) === FULL;
+}
+
 /**
  * What an operation rejects with when SQLite failed.
  *

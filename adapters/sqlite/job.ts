@@ -12,6 +12,8 @@ export interface Job {
   readonly since: number;
   /** How many characters or bytes it carries. */
   readonly size: number;
+  /** It makes room in the end, so it may use what is kept back for that. */
+  readonly frees: boolean;
   /** Nobody waits for it any longer. */
   over: boolean;
   /** Stops listening to its signal. */

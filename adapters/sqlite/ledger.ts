@@ -21,6 +21,8 @@ export interface LedgerOptions {
   readonly runtime: { readonly clock: Clock; readonly random: Random };
   /** How long to go on trying while others write, in ms. */
   readonly busy: number;
+  /** How many pages the file may have. */
+  readonly pages: number;
 }
 
 /** One connection to a file. */
@@ -36,7 +38,7 @@ export class Ledger {
   #closed: Promise<void> | undefined;
 
   constructor(db: SqlDatabase, options: LedgerOptions) {
-    const { path, runtime: { clock, random }, busy } = options;
+    const { path, runtime: { clock, random }, busy, pages } = options;
     this.db = db;
     this.#options = options;
     this.#look = db.prepare("BEGIN");
@@ -47,7 +49,17 @@ export class Ledger {
     const version = db.prepare<{ readonly data_version: number }>("PRAGMA data_version");
     this.pulse = new Pulse(clock, () => this.#version(version), () => this.#heed());
     const wake = (areas: ReadonlySet<string>): void => this.pulse.wake(areas);
-    this.#writer = new Writer({ db, path, clock, random, busy, time: this.clock, state: this.state, wake });
+    this.#writer = new Writer({
+      db,
+      path,
+      clock,
+      random,
+      busy,
+      pages,
+      time: this.clock,
+      state: this.state,
+      wake,
+    });
   }
 
   /** Reads at once; only where the file is being repaired after a crash it waits. */
@@ -77,22 +89,41 @@ export class Ledger {
    * first and writes then: what it has written before it throws a `CatgaError` stays.
    *
    * @param size how many characters or bytes it carries
+   * @param frees whether it makes room in the end, so that it has to go on where nothing else does
    */
   write<T>(
     what: string,
     signal: AbortSignal | undefined,
     work: (tx: Transaction) => T,
     size: number = 0,
+    frees: boolean = false,
   ): Promise<T> {
     const refusal = this.#refusal(what, signal) ?? this.#overload(what);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise<T>((resolve, reject) => {
       const since = this.#options.runtime.clock.mono();
-      const idle = { over: false, done: undefined, outcome: undefined, error: undefined };
-      const job: Job = { what, work, resolve, reject, since, size, ...idle };
+      // All fields one by one: a spread is slower, and this is what each write costs.
+      const job: Job = {
+        what,
+        work,
+        resolve,
+        reject,
+        since,
+        size,
+        frees,
+        over: false,
+        done: undefined,
+        outcome: undefined,
+        error: undefined,
+      };
       if (signal !== undefined) heedSignal(job, signal);
       this.#writer.add(job);
     });
+  }
+
+  /** Writes what makes room in the end. */
+  free<T>(what: string, signal: AbortSignal | undefined, work: (tx: Transaction) => T): Promise<T> {
+    return this.write(what, signal, work, 0, true);
   }
 
   /** Writes what was asked for, then lets go of the file. */

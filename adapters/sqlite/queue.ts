@@ -24,7 +24,7 @@ import { QueueDeliveries } from "./queue_deliveries.ts";
 import { type ItemLimits, QueueItems } from "./queue_items.ts";
 import { QueuePurge } from "./queue_purge.ts";
 import { QueueTakers, slackOf, type Taker } from "./queue_takers.ts";
-import { micros, QueueTopics } from "./queue_topics.ts";
+import { areaOf, micros, QueueTopics } from "./queue_topics.ts";
 import { refusal } from "./refusal.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -95,7 +95,7 @@ export class SqliteQueue implements Queue {
 
   async unsubscribe(topic: string, name: string, { signal }: QueueOptions = {}): Promise<void> {
     checkGroup(topic, name);
-    const ended = await this.ledger.write(`unsubscribe "${name}" from "${topic}"`, signal, (tx) => {
+    const ended = await this.ledger.free(`unsubscribe "${name}" from "${topic}"`, signal, (tx) => {
       const found = this.takers.find(topic, name, tx.now);
       if (found !== undefined) this.takers.end(tx, found.id, this.#topics.at(tx, found.topic));
       return this.#purge.run(tx);
@@ -153,7 +153,7 @@ export class SqliteQueue implements Queue {
       return { taker, isSeen, ...this.deliveries.look(taker, now) };
     });
     if (!some && isSeen) return { taken: [], more: false, next, taker };
-    const { taken, more } = await this.ledger.write(what, signal, (tx) => {
+    const { taken, more } = await this.ledger.free(what, signal, (tx) => {
       const taker = this.#find(topic, name, tx.now);
       const until = micros(tx.now + lease);
       const found = this.deliveries.take(tx, taker, max, until);
@@ -175,13 +175,13 @@ export class SqliteQueue implements Queue {
       throw queueFull(`wait for "${name}" of "${topic}"`, `${WAITS} wait already, as many as may`);
     }
     this.#waiting++;
-    return new Waiter(this.ledger.pulse, `queue ${id}`, this.#clock);
+    return new Waiter(this.ledger.pulse, areaOf(id), this.#clock);
   }
 
   /** Goes on taking away, so that others get the file in between. */
   #purgeOn(): void {
     const what = "take away what ended groups had";
-    this.ledger.write(what, undefined, (tx: Transaction) => this.#purge.run(tx)).then(
+    this.ledger.free(what, undefined, (tx: Transaction) => this.#purge.run(tx)).then(
       (more) => more ? this.#purgeOn() : undefined,
       // What is left is taken away by who ends the next one.
       () => {},

@@ -2,7 +2,7 @@ import type { Frame } from "../../src/ports/transport.ts";
 import type { SqlDatabase, SqlStatement } from "./driver.ts";
 import type { QueueItems } from "./queue_items.ts";
 import type { QueueTakers, Taker } from "./queue_takers.ts";
-import { micros, type QueueTopics, seqOf, topicOf } from "./queue_topics.ts";
+import { areaOf, micros, type QueueTopics, seqOf, topicOf } from "./queue_topics.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** How it stands with a delivery. */
@@ -207,7 +207,7 @@ export class QueueDeliveries {
     const { due } = this.#due.get(next.seq)!;
     const [state, ord] = due !== null && due > tx.now * 1000 ? [DELAYED, due] : [READY, tx.tick()];
     this.#move.run(state, ord, taker, BLOCKED, next.ord, next.seq, 0);
-    tx.told.add(`queue ${topicOf(next.seq)}`);
+    tx.told.add(areaOf(topicOf(next.seq)));
   }
 }
 

@@ -62,7 +62,7 @@ export class QueueItems {
     }
     this.#forget(tx, topic, 2 * items.length + SOME);
     for (const item of items) this.#add(tx, topic, item, takers);
-    tx.told.add(`queue ${topic.id}`);
+    tx.told.add(topic.area);
   }
 
   /** A group is done with an item. */

@@ -118,7 +118,7 @@ export class QueueTakers {
     this.#end.run(seqOf(topic.id, topic.next), id);
     topic.takers = undefined;
     tx.state.ended++;
-    tx.told.add(`queue ${topic.id}`);
+    tx.told.add(topic.area);
   }
 
   /** Ends those that nobody has asked for. */

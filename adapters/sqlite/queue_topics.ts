@@ -11,6 +11,8 @@ export const SPAN: number = 2 ** 36;
 /** A topic as it is known while nobody else writes. */
 export interface Topic {
   readonly id: number;
+  /** What those listen to who wait for its items. */
+  readonly area: string;
   /** The number of the next item, from 1. */
   next: number;
   /** All items below this one that are done with are gone. */
@@ -29,6 +31,11 @@ export function seqOf(topic: number, n: number): number {
 /** A time in µs, never before it. */
 export function micros(ms: number): number {
   return Math.min(Math.ceil(ms * 1000), Number.MAX_SAFE_INTEGER);
+}
+
+/** What those listen to who wait for items of a topic. */
+export function areaOf(topic: number): string {
+  return `queue ${topic}`;
 }
 
 /** The topic of an item. */
@@ -87,7 +94,7 @@ export class QueueTopics {
     if (topic === undefined) {
       const { floor } = this.#floor.get(id)!;
       const next = Math.max(floor, this.#lastOf(id) + 1);
-      this.#byId.set(id, topic = { id, next, floor, takers: undefined, isLimited: false });
+      this.#byId.set(id, topic = { id, area: areaOf(id), next, floor, takers: undefined, isLimited: false });
     }
     return topic;
   }

@@ -45,6 +45,11 @@ export interface ConnectionSettings {
   readonly bytes: number;
 }
 
+/** How many pages a file of so many bytes has. */
+export function pagesOf(db: SqlDatabase, bytes: number): number {
+  return Math.ceil(bytes / db.prepare<{ readonly page_size: number }>("PRAGMA page_size").get()!.page_size);
+}
+
 /** Makes the tables where there are none. Throws `VALIDATION` for a file that is not one of ours, or is too new. */
 export function prepareFile(db: SqlDatabase, path: string, settings: ConnectionSettings): void {
   const run = (sql: string): unknown => db.prepare<Record<string, unknown>>(sql).get();
@@ -60,7 +65,7 @@ export function prepareFile(db: SqlDatabase, path: string, settings: ConnectionS
   run(`PRAGMA synchronous = ${settings.synchronous}`);
   run("PRAGMA cache_size = -16384");
   run(`PRAGMA journal_size_limit = ${64 * 2 ** 20}`);
-  run(`PRAGMA max_page_count = ${Math.ceil(settings.bytes / Number(pragma("page_size")))}`);
+  run(`PRAGMA max_page_count = ${pagesOf(db, settings.bytes)}`);
   run("BEGIN IMMEDIATE");
   try {
     refuseStrangers(path, pragma, () => run("SELECT 1 FROM sqlite_master LIMIT 1") === undefined);

@@ -11,7 +11,7 @@ import { loadDriver, type SqlDatabase } from "./driver.ts";
 import { SqliteEventStore } from "./events.ts";
 import { isBusy, sqliteFault } from "./faults.ts";
 import { Ledger } from "./ledger.ts";
-import { type ConnectionSettings, prepareFile } from "./schema.ts";
+import { type ConnectionSettings, pagesOf, prepareFile } from "./schema.ts";
 import { SqliteQueue } from "./queue.ts";
 import { SqliteStore } from "./store.ts";
 
@@ -111,7 +111,7 @@ export async function sqlite(path: string, options: SqliteOptions = {}): Promise
   }
 
   function assemble(db: SqlDatabase): SqliteStorage {
-    const ledger = new Ledger(db, { path, runtime, busy });
+    const ledger = new Ledger(db, { path, runtime, busy, pages: pagesOf(db, bytes) });
     const store = new SqliteStore(ledger, runtime.clock, { keys, watches });
     const queue = new SqliteQueue(ledger, runtime.clock, { items, window, names });
     return {

@@ -104,7 +104,7 @@ export class SqliteStore implements Store {
       const found = this.#expect(what, name, expected, tx.now);
       if (found !== undefined) this.#sweep.drop(tx, found.revision, name);
     };
-    return refusal(() => checkKey(key)) ?? this.#ledger.write(what, signal, work);
+    return refusal(() => checkKey(key)) ?? this.#ledger.free(what, signal, work);
   }
 
   list(prefix: string, { limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {

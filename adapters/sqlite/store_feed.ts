@@ -132,7 +132,7 @@ export class StoreFeed {
     const ms = Math.min(Math.max(next - this.#ledger.clock.now(), SOON), LATE);
     this.#stop = this.#clock.timer(ms, () => {
       this.#stop = undefined;
-      this.#ledger.write("take away what is over", undefined, (tx) => void this.#sweep.run(tx)).then(
+      this.#ledger.free("take away what is over", undefined, (tx) => void this.#sweep.run(tx)).then(
         () => this.#feeds.size > 0 ? this.#arm() : undefined,
         () => this.#feeds.size > 0 ? this.#later(PAUSE) : undefined,
       );

@@ -3,7 +3,7 @@ import type { Clock, Random } from "../../src/ports/runtime.ts";
 import { backoff } from "../../src/internal/backoff.ts";
 import { createTurn } from "../../src/internal/turn.ts";
 import type { SqlDatabase, SqlStatement } from "./driver.ts";
-import { isBusy, sqliteFault } from "./faults.ts";
+import { isBusy, isFull, sqliteFault } from "./faults.ts";
 import { type Job, settle } from "./job.ts";
 import { JobQueue } from "./job_queue.ts";
 import { isSameState, type LedgerState, type StateRow } from "./ledger_state.ts";
@@ -14,6 +14,9 @@ import { Transaction } from "./transaction.ts";
 const SLICE = 20;
 /** How long others get then, in ms: processes that wait for the file, and the event loop. */
 const REST = 1;
+/** How many pages are kept back for what makes room: this part of all, and so many more. */
+const RESERVE = 0.02;
+const PAGES = 64;
 /** The longest pause before the file is asked for again, in ms. */
 const PATIENCE = 20;
 
@@ -25,6 +28,8 @@ export interface WriterHost {
   readonly random: Random;
   /** How long to go on trying while others write, in ms. */
   readonly busy: number;
+  /** How many pages the file may have. */
+  readonly pages: number;
   /** The clock of the file, and the row in which it is kept. */
   readonly time: StoreClock;
   readonly state: StateRow;
@@ -36,6 +41,9 @@ export interface WriterHost {
 export class Writer {
   readonly #host: WriterHost;
   readonly #schedule: () => void;
+  /** What a full file is allowed to have, while it is made room in, and else. */
+  readonly #raise: SqlStatement<unknown>;
+  readonly #lower: SqlStatement<unknown>;
   readonly #begin: SqlStatement<unknown>;
   readonly #commit: SqlStatement<unknown>;
   readonly #rollback: SqlStatement<unknown>;
@@ -54,6 +62,10 @@ export class Writer {
 
   constructor(host: WriterHost) {
     this.#host = host;
+    const most = (pages: number): SqlStatement<unknown> =>
+      host.db.prepare(`PRAGMA max_page_count = ${pages}`);
+    this.#raise = most(Math.ceil(host.pages * (1 + RESERVE)) + PAGES);
+    this.#lower = most(host.pages);
     this.#begin = host.db.prepare("BEGIN IMMEDIATE");
     this.#commit = host.db.prepare("COMMIT");
     this.#rollback = host.db.prepare("ROLLBACK");
@@ -85,29 +97,33 @@ export class Writer {
       return this.#refused(thrown);
     }
     this.#failures = 0;
-    const batch: Job[] = [];
+    this.#transact([], started, false);
+    this.#continue();
+  }
+
+  /** Does the jobs of a batch, or takes what there is. */
+  #transact(batch: Job[], started: number, again: boolean): void {
     let told: ReadonlySet<string>;
     try {
-      told = this.#work(batch, started);
+      told = this.#work(batch, started, again);
     } catch (thrown) {
       this.#undo();
-      this.#spoiled(batch, thrown);
-      return this.#continue();
+      return this.#spoiled(batch, thrown, again);
     }
     try {
       this.#commit.run();
     } catch (thrown) {
       this.#undo();
+      if (isFull(thrown)) return this.#spoiled(batch, thrown, again);
       for (const job of batch) settle(job, sqliteFault(job.what, this.#host.path, thrown, true));
-      return this.#continue();
+      return;
     }
     for (const job of batch) settle(job, job.error);
     this.#host.wake(told);
-    this.#continue();
   }
 
-  #work(batch: Job[], started: number): ReadonlySet<string> {
-    const { clock, time, state: row } = this.#host;
+  #work(batch: Job[], started: number, again: boolean): ReadonlySet<string> {
+    const { time, state: row } = this.#host;
     const version = this.#version.get()!.data_version;
     const goesOn = this.#state !== undefined && version === this.#seen;
     const before = goesOn ? this.#state! : row.read();
@@ -115,24 +131,33 @@ export class Writer {
     this.#seen = version;
     time.meet(state);
     const tx = new Transaction(state, time.now(), goesOn);
+    if (again) { for (const job of batch) this.#do(job, tx); }
+    else this.#take(batch, tx, started);
+    if (tx.told.size > 0 || !isSameState(before, state)) row.write(Object.assign(state, time.mark()));
+    this.#state = state;
+    return tx.told;
+  }
+
+  #take(batch: Job[], tx: Transaction, started: number): void {
     const most = this.#alone > 0 ? 1 : Infinity;
     if (this.#alone > 0) this.#alone--;
     while (batch.length < most) {
       const job = this.#jobs.take();
       if (job === undefined) break;
       batch.push(job);
-      try {
-        job.outcome = job.work(tx);
-        job.error = undefined;
-      } catch (thrown) {
-        if (!CatgaError.is(thrown)) throw thrown;
-        job.error = thrown;
-      }
-      if (batch.length % 16 === 0 && clock.mono() - started > SLICE) break;
+      this.#do(job, tx);
+      if (batch.length % 16 === 0 && this.#host.clock.mono() - started > SLICE) break;
     }
-    if (tx.told.size > 0 || !isSameState(before, state)) row.write(Object.assign(state, time.mark()));
-    this.#state = state;
-    return tx.told;
+  }
+
+  #do(job: Job, tx: Transaction): void {
+    try {
+      job.outcome = job.work(tx);
+      job.error = undefined;
+    } catch (thrown) {
+      if (!CatgaError.is(thrown)) throw thrown;
+      job.error = thrown;
+    }
   }
 
   /** Goes on with what is left: at once, or after a rest when it has been long. */
@@ -168,11 +193,26 @@ export class Writer {
   }
 
   /** One of them cannot be done, and nothing was: each is tried alone, so that it fails alone. */
-  #spoiled(batch: readonly Job[], thrown: unknown): void {
+  #spoiled(batch: readonly Job[], thrown: unknown, again: boolean): void {
+    const [job] = batch;
     if (batch.length > 1) {
       this.#jobs.putBack(batch);
       this.#alone = batch.length;
-    } else for (const job of batch) settle(job, sqliteFault(job.what, this.#host.path, thrown, false));
+    } else if (job?.frees && isFull(thrown) && !again) this.#makeRoom(job);
+    else if (job !== undefined) settle(job, sqliteFault(job.what, this.#host.path, thrown, false));
+  }
+
+  /** Does a job with the pages that are kept back for it. */
+  #makeRoom(job: Job): void {
+    try {
+      this.#raise.get();
+      this.#begin.run();
+      this.#transact([job], this.#host.clock.mono(), true);
+    } catch (thrown) {
+      settle(job, sqliteFault(job.what, this.#host.path, thrown, false));
+    } finally {
+      this.#lower.get();
+    }
   }
 
   #undo(): void {

@@ -139,7 +139,7 @@ try {
       console.log(`   ${runner} runs it; its plug is pulled`);
       await fleet.kill(runner as ServiceName);
       const next = async (): Promise<boolean> => ![runner, undefined].includes((await howIs(id))?.node);
-      promise("another node runs it", await comesTrue(next));
+      promise("another node has taken it over", await comesTrue(next));
       fleet.start(runner as ServiceName);
     },
   );

@@ -1,10 +1,11 @@
 /** What the order service can be asked and what it tells: all that its modules, nodes and clients share. */
 import { command, query, reliableEvent, stream } from "@catga/catga";
 import * as v from "valibot";
-import { here } from "./routing.ts";
+import { here, keeper } from "./routing.ts";
 
 const Id = v.pipe(v.string(), v.regex(/^[\w.:-]{1,100}$/));
 const Quantity = v.pipe(v.number(), v.integer(), v.minValue(1));
+const OutOfStock = v.object({ productId: Id, left: v.number() });
 
 const Order = v.object({
   orderId: Id,
@@ -19,7 +20,7 @@ export const CreateOrder = command("orders.create", {
   summary: "Takes from the stock and creates an order, on any node; once for each Idempotency-Key",
   input: v.object({ productId: Id, quantity: Quantity }),
   output: Order,
-  errors: { OUT_OF_STOCK: v.object({ productId: Id, left: v.number() }) },
+  errors: { OUT_OF_STOCK: OutOfStock },
   // The client's header comes before it. Without one no request is the repetition of another.
   idempotency: { key: () => crypto.randomUUID() },
   // Long enough to outlive a node that died with the same request.
@@ -54,4 +55,15 @@ export const OrderCreated = reliableEvent("orders.created", {
   data: Order,
   key: ({ orderId }) => orderId,
   delivery: { to: "nodes" },
+});
+
+/** One node after the other could do it; that all of a product go to one only spares them each other. */
+export const ReserveStock = command("stock.reserve", {
+  input: Order,
+  output: v.object({ left: v.number() }),
+  errors: { OUT_OF_STOCK: OutOfStock },
+  idempotent: true,
+  key: ({ productId }) => productId,
+  route: keeper,
+  timeout: 15_000,
 });

@@ -18,7 +18,7 @@ import { onShutdown, processRuntime, serve, type Server } from "@catga/catga/ser
 import { createApp } from "./app.ts";
 import { OrderBook } from "./order_book.ts";
 import { orders } from "./orders.ts";
-import { openStock } from "./stock.ts";
+import { stock } from "./stock.ts";
 import { openStorage, type OrderStorage } from "./storage.ts";
 
 const { PORT = "5001", HOST = "127.0.0.1", ENDPOINT, PEERS = "", CATGA_SECRET, HEARTBEAT = "1000", STORAGE } =
@@ -63,7 +63,7 @@ try {
   relay = startRelay({ store, queue, runtime, owner: name });
   const keeping = { store, runtime, relay };
   const mediator = createMediator({
-    handlers: orders({ node: name, book, stock: openStock(keeping), keeping, say }),
+    handlers: [stock(keeping, say), orders({ node: name, book, keeping, say })],
     runtime,
   });
   if (ENDPOINT === undefined) {

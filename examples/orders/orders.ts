@@ -1,8 +1,15 @@
 import { type Context, fail, handle, type Module, on } from "@catga/catga";
 import { records, type RecordsOptions } from "@catga/catga/durable";
-import { CreateOrder, GetOrder, ListOrders, type Order, OrderCreated, WatchOrders } from "./contracts.ts";
+import {
+  CreateOrder,
+  GetOrder,
+  ListOrders,
+  type Order,
+  OrderCreated,
+  ReserveStock,
+  WatchOrders,
+} from "./contracts.ts";
 import type { OrderBook } from "./order_book.ts";
-import type { Stock } from "./stock.ts";
 
 /** What serving orders takes. */
 export interface OrdersOptions {
@@ -10,14 +17,13 @@ export interface OrdersOptions {
   readonly node: string;
   /** What it has heard of. */
   readonly book: OrderBook;
-  readonly stock: Stock;
   /** Where the orders of all nodes are kept. */
   readonly keeping: RecordsOptions<Order>;
   readonly say: (text: string) => void;
 }
 
 /** Serves the orders. */
-export function orders({ node, book, stock, keeping, say }: OrdersOptions): Module {
+export function orders({ node, book, keeping, say }: OrdersOptions): Module {
   const kept = records<Order>("orders", keeping);
 
   /** Keeps an order, unless it is kept already; answers the one that is. */
@@ -36,10 +42,9 @@ export function orders({ node, book, stock, keeping, say }: OrdersOptions): Modu
       const orderId = await orderIdOf(context);
       const known = await kept.get(orderId);
       if (known !== undefined) return known;
-      const { correlationId, headers } = context;
       const order: Order = { orderId, productId, quantity, status: "Created", processedBy: node };
-      const left = await stock.reserve(order, { id: orderId, correlationId, headers });
-      say(`reserved ${quantity} x ${productId}, ${left} left`);
+      const reserved = await context.send(ReserveStock(order));
+      if (!reserved.ok) return reserved;
       const created = await keep(order);
       say(`created ${orderId}: ${quantity} x ${productId}`);
       return created;

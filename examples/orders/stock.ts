@@ -1,6 +1,7 @@
-import { fail, unwrap } from "@catga/catga";
-import { type Cause, records, type RecordsOptions } from "@catga/catga/durable";
-import { type Order, OrderCreated } from "./contracts.ts";
+import { fail, handle, type Module, unwrap } from "@catga/catga";
+import { bulkhead } from "@catga/catga/behaviors";
+import { records, type RecordsOptions } from "@catga/catga/durable";
+import { OrderCreated, ReserveStock } from "./contracts.ts";
 
 /** What was on the shelves before the first order. */
 const SHELVES: ReadonlyMap<string, number> = new Map([
@@ -9,27 +10,18 @@ const SHELVES: ReadonlyMap<string, number> = new Map([
   ["product-999", 3],
 ]);
 
-/** What is left of each product, for all nodes that share the store. */
-export interface Stock {
-  /**
-   * Takes from the shelf what an order wants and tells of the order: one write, so neither happens without the other.
-   * An order that comes again takes nothing more. Answers what is left; rejects with `OUT_OF_STOCK`.
-   */
-  reserve(order: Order, cause: Cause): Promise<number>;
-}
-
-/** Opens the stock. */
-export function openStock(options: RecordsOptions<number>): Stock {
-  const shelves = records<number>("stock", options);
-  return {
-    reserve: async (order, cause) => {
-      const { productId, quantity } = order;
-      const left = await shelves.update(productId, (left = SHELVES.get(productId) ?? 0, tx) => {
-        if (left < quantity) return unwrap(fail("OUT_OF_STOCK", { productId, left }));
-        tx.publish(OrderCreated(order));
-        return left - quantity;
-      }, { context: cause });
-      return left!;
-    },
-  };
+/** Serves the stock that all nodes share. */
+export function stock(keeping: RecordsOptions<number>, say: (text: string) => void): Module {
+  const shelves = records<number>("stock", keeping);
+  return handle(ReserveStock, async (order, { correlationId, headers }) => {
+    const { orderId, productId, quantity } = order;
+    // One write: nothing is taken without its order being told of, and for one order it is taken once.
+    const left = await shelves.update(productId, (left = SHELVES.get(productId) ?? 0, tx) => {
+      if (left < quantity) return unwrap(fail("OUT_OF_STOCK", { productId, left }));
+      tx.publish(OrderCreated(order));
+      return left - quantity;
+    }, { context: { id: orderId, correlationId, headers } });
+    say(`reserved ${quantity} x ${productId}, ${left} left`);
+    return { left: left! };
+  }, { behaviors: [bulkhead({ concurrency: 1, queue: 1000 })] });
 }

@@ -70,7 +70,7 @@ export class Life {
     };
     const { store } = backend;
     if (store !== undefined && engine.unkept.length > 0) {
-      const idempotency = new Idempotency(runtime, { store });
+      const idempotency = new Idempotency(runtime, { store, codec, tenantHeader: parts.cache?.tenantHeader });
       engine.once = idempotency.run.bind(idempotency);
     }
     this.leadership = store === undefined

@@ -1,5 +1,6 @@
 import type { Message } from "../message/message.ts";
 import type { Origin } from "../mediator/context.ts";
+import { handedOn } from "../durable/idempotency/handed_on.ts";
 import type { WireMessage } from "../wire/envelope.ts";
 
 /** A message as it goes out, with what its origin hands on. */
@@ -11,7 +12,11 @@ export function wireOf(
   const parent = origin?.parent;
   const correlationId = origin?.correlationId ?? parent?.correlationId;
   const causationId = origin?.causationId ?? parent?.id;
-  return { type, id, body, correlationId, causationId, headers: origin?.headers ?? parent?.headersIfAny };
+  const inherited = parent?.headersIfAny;
+  const headers = inherited === undefined
+    ? origin?.headers
+    : handedOn(origin?.headers ?? inherited, inherited);
+  return { type, id, body, correlationId, causationId, headers };
 }
 
 const NO_SIGNALS: readonly AbortSignal[] = [];

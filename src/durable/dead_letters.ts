@@ -4,12 +4,13 @@ import type { Codec } from "../ports/codec.ts";
 import type { Store } from "../ports/store.ts";
 import type { Frame } from "../ports/transport.ts";
 import { json } from "../wire/json.ts";
-import { decodeParcel, type Parcel } from "../wire/parcel.ts";
+import { decodeParcel } from "../wire/parcel.ts";
 import { decodeLetter, type LetterRecord, writeBody } from "./dead_letters_entry.ts";
 import { deliveryName, keyPart, replayName, shortId } from "./dead_letters_name.ts";
 import { LetterShelf } from "./dead_letters_shelf.ts";
 import type {
   DeadLetter,
+  DeadLetterContent,
   DeadLetterFilter,
   DeadLetterPage,
   DeadLetters,
@@ -172,9 +173,10 @@ class StoredLetters implements DeadLetters {
     return removed;
   }
 
-  #content(payload: Frame): Parcel | undefined {
+  #content(payload: Frame): DeadLetterContent | undefined {
     try {
-      return decodeParcel(this.#codec, payload);
+      const { type, id, body, correlationId, causationId, headers } = decodeParcel(this.#codec, payload);
+      return { type, id, body, correlationId, causationId, headers };
     } catch {
       return undefined;
     }

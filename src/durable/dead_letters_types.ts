@@ -3,7 +3,6 @@ import type { Codec } from "../ports/codec.ts";
 import type { Queue } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Frame } from "../ports/transport.ts";
-import type { Parcel } from "../wire/parcel.ts";
 
 /** What `deadLetters` takes. */
 export interface DeadLettersOptions {
@@ -68,7 +67,23 @@ export interface OpenedDeadLetter extends DeadLetter {
   /** What it carries, as it came. */
   readonly payload: Frame;
   /** The message in it, with its headers; `undefined` if it cannot be read. */
-  readonly content: Parcel | undefined;
+  readonly content: DeadLetterContent | undefined;
+}
+
+/** The message in a dead letter. */
+export interface DeadLetterContent {
+  /** The name of its contract. */
+  readonly type: string;
+  /** Names it. */
+  readonly id: string;
+  /** What it carries. */
+  readonly body: unknown;
+  /** The id of the message that everything began with. */
+  readonly correlationId: string | undefined;
+  /** The id of the message that it was sent because of. */
+  readonly causationId: string | undefined;
+  /** What its sender said beside the body. */
+  readonly headers: Readonly<Record<string, string>> | undefined;
 }
 
 /** Which letters are meant. */

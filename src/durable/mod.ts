@@ -57,6 +57,7 @@ export { deadLetters } from "./dead_letters.ts";
 export { type DeliveryName, deliveryName } from "./dead_letters_name.ts";
 export type {
   DeadLetter,
+  DeadLetterContent,
   DeadLetterFilter,
   DeadLetterPage,
   DeadLetters,

@@ -43,6 +43,27 @@ test("happen once, wherever they come, and all get the first answer", async () =
   for (const node of nodes) await node.leave();
 });
 
+test("of a handler are not taken for the command that it handles", async () => {
+  const backend = memory();
+  const Buy = command("buy", { input: type<void>(), output: type<readonly string[]>(), idempotency: {} });
+  const pays = createMediator({ handlers: [handle(Pay, ({ order }) => order)] });
+  const buys = createMediator({
+    handlers: [handle(Buy, async (_body, context) => {
+      const results = [
+        await context.send(Pay({ order: "1", amount: 1 })),
+        await context.send(Pay({ order: "2", amount: 1 })),
+      ];
+      return results.map((result) => result.ok ? result.value : result.error.message);
+    })],
+  });
+  const timing = { heartbeat: 20, timeout: 200 };
+  const a = await joinCluster(buys, { node: "a", endpoint: "memory:a", backend, timing });
+  const b = await joinCluster(pays, { node: "b", endpoint: "memory:b", backend, timing });
+  expect(await a.send(Buy(), { headers: { "idempotency-key": "k" } })).toMatchObject({ value: ["1", "2"] });
+  await a.leave();
+  await b.leave();
+});
+
 test("are refused by name where nothing keeps their answers", async () => {
   const app = createMediator({ handlers: [handle(Pay, () => "")] });
   const refused = await joinCluster(app, {

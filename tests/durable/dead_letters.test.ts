@@ -89,7 +89,7 @@ describe("a dead letter", () => {
       expect(await letters.show(shown.name)).toEqual({
         ...shown,
         payload: encodeParcel(json, parcel),
-        content: { ...parcel, remaining: -1 } as never,
+        content: parcel,
       });
     }
     expect(await letters.show("nothing")).toBeUndefined();
@@ -103,6 +103,21 @@ describe("a dead letter", () => {
     await other.put(letter({ id: "m2" }));
     await other.put(letter({ topic: "other" }));
     expect((await letters.list()).total).toBe(4);
+  });
+
+  test("stays as it was put first", async () => {
+    const { letters } = shop();
+    await letters.put(letter());
+    await letters.put(letter({ attempts: 9, payload: "pears" }));
+    expect((await letters.list()).letters).toMatchObject([{ attempts: 3, size: 6 }]);
+  });
+
+  test("of a name that is a hash of another is another", async () => {
+    const { letters } = shop();
+    const group = "x".repeat(256);
+    await letters.put(letter({ group }));
+    await letters.put(letter({ group: `~${await toySigner().hash(JSON.stringify(group))}` }));
+    expect((await letters.list()).total).toBe(2);
   });
 
   test.each<readonly [string, Frame]>([

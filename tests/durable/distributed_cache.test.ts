@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { CatgaError, fail, ok, type Schema, systemFault, type } from "@catga/catga";
 import { type CacheOptions, createCache, type DistributedCache } from "@catga/catga/durable";
 import { memoryStore } from "@catga/catga/memory";
-import type { Runtime, Store } from "@catga/catga/ports";
+import type { Change, Runtime, Store } from "@catga/catga/ports";
 import { CrashPoint } from "@catga/catga/testing";
 import fc from "fast-check";
 import { type FakeRuntime, fakeRuntime, settle } from "../behaviors/fake_runtime.ts";
@@ -522,6 +522,20 @@ describe("a store that cannot be asked", () => {
     expect(await a.get("x")).toBe(1);
   });
 
+  test("that loses the answer to a claim does not make its owner wait for itself", async () => {
+    const { cache, store, time } = desk();
+    let puts = 0;
+    const put: Store["put"] = async (key, value, options) => {
+      const revision = await store.put(key, value, options);
+      if (++puts === 1) throw new CatgaError(systemFault("TRANSPORT", "not answered"));
+      return revision;
+    };
+    const a = cache<number>({ store: { ...methods(store), put } });
+    const value = watched(a.getOrSet("x", () => 1));
+    await time.advance(CLAIM / 2);
+    expect([value.value, await a.get("x"), puts]).toEqual([1, 1, 2]);
+  });
+
   test("that loses answers keeps what was set, and what was set last", async () => {
     const made = desk();
     const a = made.cache<number>();
@@ -603,6 +617,43 @@ describe("a value that is kept near", () => {
       if (change === "invalidate") await a.invalidate("t");
       expect(await a.get("x")).toBe(change === "set" ? 2 : undefined);
     }
+  });
+
+  test("is let go when what happened while the watch was away cannot be told", async () => {
+    const { cache, store, time } = desk();
+    let cut = (): void => {};
+    async function* watch(prefix: string): AsyncGenerator<Change> {
+      const away = new Promise<never>((_, reject) => cut = () => reject(new Error("away")));
+      const changes = store.watch(prefix)[Symbol.asyncIterator]();
+      for (;;) {
+        const next = await Promise.race([changes.next(), away]);
+        if (next.done === true) return;
+        yield next.value;
+      }
+    }
+    const a = cache<number>({ near: { maxAge: 60_000 }, store: { ...methods(store), watch } });
+    await a.get("warm");
+    await cache<number>().set("x", 1);
+    await settle();
+    expect(await a.get("x")).toBe(1);
+    cut();
+    await settle();
+    await cache<number>().delete("x");
+    await time.advance(100);
+    expect(await a.get("x")).toBe(undefined);
+  });
+
+  test("that was read late in its time is computed anew when that is over", async () => {
+    const { cache, time } = desk();
+    await cache<number>({ staleWhileRevalidate: TTL }).set("x", 1);
+    const a = cache<number>({ near: { maxAge: 60_000 }, staleWhileRevalidate: TTL });
+    await a.get("warm");
+    await time.advance(TTL / 2);
+    expect([await a.get("x"), a.stats().hits]).toEqual([1, 1]);
+    await time.advance(TTL / 2);
+    expect(await a.getOrSet("x", () => 2)).toBe(1);
+    await settle();
+    expect(await a.get("x")).toBe(2);
   });
 
   test("is at most so old where no word of changes comes", async () => {

@@ -7,6 +7,7 @@ import { idempotent } from "@catga/catga/durable";
 import type { Store } from "@catga/catga/ports";
 import { handedOn } from "../../src/durable/idempotency/handed_on.ts";
 import { isOnce } from "../../src/mediator/behavior.ts";
+import type { MessageContext } from "../../src/mediator/context.ts";
 import { Book, DAY, nodes, Pay, Ring, settle, Ship, TTL } from "./idempotency_nodes.ts";
 
 type Sent = Readonly<Record<string, string>> | undefined;
@@ -336,6 +337,46 @@ describe("a caller that gives up", () => {
     expect(await store.list("")).toEqual([]);
   });
 
+  test("at any instant around the claim starts no handler", async () => {
+    let begun = 0;
+    for (let turns = 0; turns < 40; turns++) {
+      const { started, node, store, time } = nodes();
+      const controller = new AbortController();
+      const change = (own: Store): Partial<Store> => ({
+        put: (key, value, options) => {
+          const put = own.put(key, value, options);
+          void (async () => {
+            for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+            controller.abort();
+          })();
+          return put;
+        },
+      });
+      const call = node("a", { change }).send(Pay, body, { signal: controller.signal });
+      await settle();
+      expect([call.code, started.map(({ late }) => late).includes(true)]).toEqual(["CANCELLED", false]);
+      begun += started.length;
+      if (started.length > 0) continue;
+      await time.advance(TTL / 2);
+      expect(await store.list("")).toEqual([]);
+    }
+    expect(begun).toBeGreaterThan(0);
+    expect(begun).toBeLessThan(40);
+  });
+
+  test("leaves nothing behind in the message that it came from", async () => {
+    const { started, node } = nodes();
+    const a = node();
+    a.send(Ring, body, { timeout: 60_000 });
+    await settle();
+    const parent = started[0]!.context as MessageContext;
+    const before = parent.late?.ends?.size ?? 0;
+    const child = parent.send(Pay(body));
+    await settle();
+    started[1]!.answer("done");
+    expect([await child, parent.late?.ends?.size]).toEqual([ok("done"), before]);
+  });
+
   test("waits no longer for another's answer", async () => {
     const { node, time } = nodes();
     const a = node();
@@ -389,6 +430,8 @@ describe("an answer that cannot be kept", () => {
     calls.push(a.send(Pay, body), node("b").send(Pay, body));
     await settle();
     expect(calls.map(({ code }) => code)).toEqual(["SERIALIZATION", "SERIALIZATION", "SERIALIZATION"]);
+    const [text = "", ...others] = new Set(calls.map(({ result }) => JSON.stringify(result)));
+    expect([text.includes("cannot be kept"), others]).toEqual([true, []]);
     expect(started.length).toBe(1);
   });
 
@@ -493,6 +536,26 @@ describe("the store", () => {
     const call = node("a", { change: () => never }).send(Pay, body);
     await time.advance(10 * TTL);
     expect([call.code, started.length, time.pending()]).toEqual(["UNAVAILABLE", 0, 0]);
+  });
+
+  test("that fails after a claim was written keeps the key from nobody once it is back", async () => {
+    const { started, node, time, store } = nodes();
+    let back = false;
+    const change = (own: Store): Partial<Store> => ({
+      put: async (key, value, options) => {
+        const revision = await own.put(key, value, options);
+        if (!back) throw lost;
+        return revision;
+      },
+      get: (key, options) => back ? own.get(key, options) : Promise.reject(lost),
+    });
+    const a = node("a", { change });
+    const call = a.send(Pay, body);
+    await time.advance(100);
+    expect([call.code, (await store.list("")).length]).toEqual(["UNAVAILABLE", 1]);
+    back = true;
+    await time.advance(TTL / 2);
+    expect([await store.list(""), started.length]).toEqual([[], 0]);
   });
 
   test("when it is full: OVERLOADED", async () => {

@@ -71,6 +71,8 @@ export interface Started {
   readonly node: string;
   readonly body: Order;
   readonly context: Context;
+  /** Whether nobody wanted it any longer when it began. */
+  readonly late: boolean;
   answer(value: unknown): void;
   throw(error: unknown): void;
 }
@@ -111,7 +113,14 @@ export function nodes(): Nodes {
   ) => {
     const handler = (body: Order, context: Context): Promise<never> =>
       new Promise((answer, fail) => {
-        started.push({ node: name, body, context, answer: answer as (value: unknown) => void, throw: fail });
+        started.push({
+          node: name,
+          body,
+          context,
+          late: context.signal.aborted,
+          answer: answer as (value: unknown) => void,
+          throw: fail,
+        });
       });
     const app = createMediator({
       handlers: [Pay, Ship, Ring, Book].map((contract) => handle(contract as typeof Pay, handler)),

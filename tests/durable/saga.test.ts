@@ -480,7 +480,7 @@ describe("limits", () => {
   });
 
   test("what cannot be is refused at once", async () => {
-    const runtime = systemRuntime();
+    const runtime = systemRuntime({ log: () => {} });
     const store = memoryStore({ clock: runtime.clock });
     const base = { definitions: [buy], store, runtime, owner: "a" };
     expect(() => saga(Buy, () => Promise.resolve(""), { version: 0 })).toThrow("its version is 0");

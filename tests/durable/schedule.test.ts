@@ -106,6 +106,30 @@ describe("what happens once", () => {
     await now(second.stop());
   });
 
+  test("scheduled in the process that delivers waits for neither watch nor poll", async () => {
+    const { store } = desk();
+    // deno-lint-ignore require-yield
+    const deaf = async function* (
+      _: string,
+      { signal }: { signal?: AbortSignal | undefined } = {},
+    ): AsyncGenerator<never> {
+      await new Promise<void>((resolve) =>
+        signal?.addEventListener("abort", () => resolve(), { once: true })
+      );
+    };
+    const place = bench({ store: changed<Store>(store, { watch: deaf }), poll: 5000 });
+    const { scheduler, time, told } = place;
+    await pass(time, 10);
+    await now(scheduler.in(0, Remind("now")));
+    await now(scheduler.in(2000, Remind("soon")));
+    await now(scheduler.cron("tick", "* * * * *", Rung("tick")));
+    await pass(time, 0);
+    expect(told).toMatchObject([{ body: "now" }]);
+    await pass(time, 2000);
+    expect(told).toMatchObject([{ body: "now" }, { body: "soon", time: 3010 }]);
+    await stopped(place);
+  });
+
   test("scheduled by another process is noticed at once when it is soon, else in time", async () => {
     const place = bench();
     const { store, runtime, time, told } = place;
@@ -268,6 +292,32 @@ describe("what happens once", () => {
     expect(told).toHaveLength(302);
     expect(new Set(told.map(({ id }) => id)).size).toBe(302);
     await stopped(place);
+  });
+
+  test("is delivered once though the store does not hear of it at once", async () => {
+    const place = desk();
+    const told: Told[] = [];
+    const { store, time } = place;
+    let left = 3;
+    const away = (): boolean => left > 0 && left-- > 0;
+    const fault = (): Promise<never> => Promise.reject(new CatgaError(systemFault("UNAVAILABLE", "away")));
+    const flaky = changed<Store>(store, {
+      delete: (key, options) => key.startsWith("schedules/") && away() ? fault() : store.delete(key, options),
+      put: (key, value, options) =>
+        key.startsWith("schedules/cron") && !value.includes('"firing"') && away()
+          ? fault()
+          : store.put(key, value, options),
+    });
+    const later = schedules(place);
+    await now(later.at(30_000, Remind("once"), { name: "once" }));
+    await now(later.cron("tick", "* * * * *", Rung("tick")));
+    const scheduler = startOn(place, told, { store: flaky });
+    for (let s = 0; s < 55; s++) await pass(time, 1000);
+    expect([told.map(({ id }) => id), left]).toEqual([["once@30000"], 0]);
+    left = 3;
+    for (let s = 0; s < 45; s++) await pass(time, 1000);
+    expect([told.map(({ id }) => id), left]).toEqual([["once@30000", "tick@60000"], 0]);
+    await now(scheduler.stop());
   });
 
   test("is put aside when it never can be delivered, and somebody hears of it", async () => {

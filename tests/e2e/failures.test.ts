@@ -1,11 +1,12 @@
 /** What happens to calls when a node dies, stands still or is replaced. */
 
 import { expect, test } from "bun:test";
-import { allOnline, healthOf, mixed, type NodeProcess, startAgain, until, withCluster } from "./cluster.ts";
+import { allOnline, healthOf, type NodeProcess, startAgain, until } from "./cluster.ts";
 import { type Call, Load } from "./load.ts";
+import { withShop } from "./shop.ts";
 
 test("killing a node costs the calls in flight there, and no later one", async () => {
-  await withCluster(await mixed(), async ([first, second, third]) => {
+  await withShop(async ([first, second, third]) => {
     const load = new Load([first!.url, third!.url], 32);
     try {
       await until("load on all nodes", () => processedBy(load, second!) > 50);
@@ -26,7 +27,7 @@ test("killing a node costs the calls in flight there, and no later one", async (
 }, 180_000);
 
 test("a node that stands still is left out after the timeout, and comes back when it goes on", async () => {
-  await withCluster(await mixed(), async (nodes) => {
+  await withShop(async (nodes) => {
     const [first, second, third] = nodes;
     const load = new Load([first!.url, third!.url], 8);
     try {
@@ -50,7 +51,7 @@ test("a node that stands still is left out after the timeout, and comes back whe
 }, 180_000);
 
 test("replacing one node after the other loses no request", async () => {
-  await withCluster(await mixed(), async (nodes) => {
+  await withShop(async (nodes) => {
     const load = new Load(nodes.map(({ url }) => url), 16);
     try {
       for (const node of nodes) {

@@ -5,14 +5,15 @@ import { createClient } from "@catga/catga/client";
 import { api } from "../../examples/orders/api.ts";
 import { CreateOrder, GetOrder, type Order, WatchOrders } from "../../examples/orders/contracts.ts";
 import { ask } from "./ask.ts";
-import { end, healthOf, mixed, runtimes, start, until, withCluster } from "./cluster.ts";
+import { end, healthOf, runtimes, start, until } from "./cluster.ts";
 import { freePorts } from "./ports.ts";
+import { withShop } from "./shop.ts";
 
 const order = { productId: "product-123", quantity: 2 };
 
 describe("three nodes on Bun, Deno and Node", () => {
   test("take orders on any of them, and all hear of each one", async () => {
-    await withCluster(await mixed(), async (nodes) => {
+    await withShop(async (nodes) => {
       const made: Order[] = [];
       for (let round = 0; round < 3; round++) {
         for (const { url } of nodes) {
@@ -37,7 +38,7 @@ describe("three nodes on Bun, Deno and Node", () => {
   }, 120_000);
 
   test("answer for an order at once, and with a problem for what fails", async () => {
-    await withCluster(await mixed(), async (nodes) => {
+    await withShop(async (nodes) => {
       const { body } = await ask("POST", `${nodes[0]!.url}/orders`, order);
       const { orderId } = body as Order;
       for (const { url } of nodes) {
@@ -61,7 +62,7 @@ describe("three nodes on Bun, Deno and Node", () => {
   }, 120_000);
 
   test("tell of the cluster in the agreed shape", async () => {
-    await withCluster(await mixed(), async (nodes) => {
+    await withShop(async (nodes) => {
       for (const { url, name } of nodes) {
         const { health } = await healthOf(url);
         expect(health).toEqual({
@@ -89,7 +90,7 @@ describe("three nodes on Bun, Deno and Node", () => {
   }, 120_000);
 
   test("are called through the typed client, and stream orders made on another node", async () => {
-    await withCluster(await mixed(), async (nodes) => {
+    await withShop(async (nodes) => {
       const [here, there] = nodes.map(({ url }) => createClient(api, { baseUrl: url }));
       const watched = here!.stream(WatchOrders({}))[Symbol.asyncIterator]();
       const first = watched.next();

@@ -6,7 +6,7 @@ import { type CacheMutant, type CacheOutcome, runCache } from "./cache_scenario.
 import { drain } from "./drain.ts";
 
 const chosen = process.env["SEED"];
-const count = Number(process.env["CACHE_SEEDS"] ?? ("Bun" in globalThis ? 60 : 15));
+const count = Number(process.env["CACHE_SEEDS"] ?? ("Bun" in globalThis ? 40 : 10));
 const first = chosen === undefined ? 1 : Number(chosen);
 const seeds = Array.from({ length: chosen === undefined ? count : 1 }, (_, index) => first + index);
 

@@ -7,7 +7,7 @@ import { drain } from "./drain.ts";
 import { type LimiterMutant, type LimiterOutcome, runLimiter } from "./limiter_scenario.ts";
 
 const chosen = process.env["SEED"];
-const count = Number(process.env["LIMITER_SEEDS"] ?? ("Bun" in globalThis ? 60 : 15));
+const count = Number(process.env["LIMITER_SEEDS"] ?? ("Bun" in globalThis ? 40 : 10));
 const first = chosen === undefined ? 1 : Number(chosen);
 const seeds = Array.from({ length: chosen === undefined ? count : 1 }, (_, index) => first + index);
 

@@ -12,7 +12,9 @@ import { runLocks } from "./lock_scenario.ts";
 import { runMembership } from "./membership_scenario.ts";
 import { runQueue } from "./queue_scenario.ts";
 import { runSagas } from "./saga_scenario.ts";
+import { runRecords } from "./records_scenario.ts";
 import { runSeed } from "./scenario.ts";
+import { runSchedule } from "./schedule_scenario.ts";
 import { runShards } from "./shards_scenario.ts";
 
 interface SeedOptions {
@@ -39,6 +41,8 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   lock: runLocks,
   cache: runCache,
   limiter: runLimiter,
+  records: runRecords,
+  schedule: runSchedule,
 };
 
 const say = (message: object): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);

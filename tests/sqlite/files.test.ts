@@ -121,6 +121,24 @@ describe("what is full takes no more, and goes on when there is room", () => {
     expect((await events.read("s")).length).toBe(1);
   });
 
+  test("a file that is full of items, which can be taken out nevertheless", async () => {
+    const { queue, store } = await files.open({ bytes: 400_000, durability: "process" });
+    for (const group of ["a", "b"]) await queue.subscribe("t", group);
+    let kept = 0;
+    const push = () => queue.push("t", [{ id: `item ${kept}`, key: `key ${kept}`, payload: "x".repeat(20) }]);
+    for (; (await faultOf(push())).code === "ok"; kept++);
+    expect(kept).toBeGreaterThan(500);
+    for (; (await faultOf(store.put(`${kept}`, "x"))).code === "ok"; kept++);
+    const taken = await Promise.all(
+      ["a", "b"].map((group) => queue.pull("t", group, { max: 9999, lease: 60_000 })),
+    );
+    await Promise.all(taken.flat().map((delivery) => delivery.extend(90_000)));
+    await Promise.all(taken.flat().map((delivery) => delivery.ack()));
+    expect((await queue.backlog("t", "a")).items).toBe(0);
+    await store.delete(`${kept - 1}`);
+    await push();
+  });
+
   test("one that does not fit fails alone, though it was asked for together with others", async () => {
     const { store } = await files.open({ bytes: 400_000, durability: "process" });
     await store.put("first", "");
@@ -179,6 +197,34 @@ describe("what is full takes no more, and goes on when there is room", () => {
     for (let at = 0; at < 11; at++) await pass("t", `${at}`);
     for (let at = 0; at < 5; at++) await pass("u", `${at}`);
     for (let at = 0; at < 5; at++) expect(await pass("u", `${at}`)).toBe(0);
+  });
+
+  test("an item comes also where all before it are forgotten, and another process has it pushed", async () => {
+    const runtime = fakeRuntime();
+    const [one, two] = [
+      await files.open({ runtime, window: 1000 }),
+      await files.open({ runtime, window: 1000 }),
+    ];
+    await one.queue.subscribe("t", "a");
+    for (const id of ["1", "2"]) await one.queue.push("t", [{ id, payload: "" }]);
+    for (const delivery of await one.queue.pull("t", "a", { max: 9, lease: 1000 })) await delivery.ack();
+    await runtime.advance(2000);
+    await one.queue.push("t", []);
+    await two.queue.push("t", [{ id: "3", payload: "" }]);
+    expect((await one.queue.pull("t", "a", { max: 9, lease: 1000 })).map(({ id }) => id)).toEqual(["3"]);
+  });
+
+  test("a group that nobody asks for takes no room", async () => {
+    const runtime = fakeRuntime();
+    const { queue } = await files.open({ runtime, items: 2 });
+    await queue.subscribe("t", "a", { idle: 100 });
+    for (const id of ["1", "2"]) await queue.push("t", [{ id, payload: "" }]);
+    expect((await faultOf(queue.push("t", [{ id: "3", payload: "" }]))).code).toBe("OVERLOADED");
+    await runtime.advance(300);
+    await queue.push("t", [{ id: "4", payload: "" }]);
+    await queue.subscribe("t", "b");
+    await queue.push("t", ["5", "6"].map((id) => ({ id, payload: "" })));
+    expect((await queue.pull("t", "b", { max: 9, lease: 1000 })).map(({ id }) => id)).toEqual(["5", "6"]);
   });
 
   test("what ended groups had goes, also when it is much", async () => {

@@ -54,7 +54,7 @@ export interface ReadModel<State> extends Projection {
 /**
  * Makes rows of events and keeps them in the store, each event applied to a row exactly once: the row's entry holds
  * the position of the last event it knows of, and is written by compare-and-set. A row has at most 262,144 characters
- * of JSON, its key with the name at most 480.
+ * of JSON, its key and the name together at most 496.
  *
  * @param name 1 to 100 of letters, digits and `_ . : -`: the same in all processes that may run it
  *

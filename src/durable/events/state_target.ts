@@ -1,6 +1,7 @@
 import { CatgaError, faultOf, systemFault } from "../../result.ts";
 import { parseJson } from "../../internal/safe_json.ts";
 import type { Entry, Store } from "../../ports/store.ts";
+import { checkKey } from "../../ports/store_faults.ts";
 import type { AskStore } from "./checkpoint.ts";
 import type { Recorded } from "./event_types.ts";
 import { EventFailure, type ProjectionTarget, type TargetRun } from "./projection_target.ts";
@@ -104,8 +105,10 @@ export class StateTarget<State, E extends Recorded> implements ProjectionTarget<
     const wanted: { event: E; keys: readonly string[] }[] = [];
     for (const event of events) {
       try {
-        const keys = this.#host.key(event) ?? [];
-        wanted.push({ event, keys: typeof keys === "string" ? [keys] : [...new Set(keys)] });
+        const named = this.#host.key(event) ?? [];
+        const keys = typeof named === "string" ? [named] : [...new Set(named)];
+        for (const key of keys) checkKey(rowKey(this.#host.name, key));
+        wanted.push({ event, keys });
       } catch (thrown) {
         return { wanted, failure: new EventFailure(event.position, thrown) };
       }

@@ -17,7 +17,7 @@ export interface SagaStepState {
   /** Its name, with the branches that lead to it. */
   readonly name: string;
   /** What it is. */
-  readonly kind: JournalRecord["kind"];
+  readonly kind: "step" | "sleep" | "wait" | "now" | "random";
   /** The contract of its message or event. */
   readonly type: string | undefined;
   /** Where it is. */
@@ -44,7 +44,7 @@ export interface SagaState {
   readonly fault: KeptFault | undefined;
   /** Why it is stuck. */
   readonly reason: string | undefined;
-  /** The node that runs it; `undefined` while nobody has to. */
+  /** The node that runs it, or ended it; `undefined` while nobody has to have it. */
   readonly node: string | undefined;
   /** Whether somebody asked that it ends. */
   readonly cancelled: boolean;
@@ -147,7 +147,7 @@ export function stateOf(id: string, record: SagaRecord): SagaState {
   const steps = record.journal.map(stepOf);
   const cancelled = record.cancel === true;
   const { by } = record;
-  const node = isDone(record) ? undefined : by?.slice(SESSIONS.length, by.lastIndexOf("/"));
+  const node = by?.slice(SESSIONS.length, by.lastIndexOf("/"));
   return { id, type, version, status, body, value, fault, reason, node, cancelled, steps, started, changed };
 }
 

@@ -160,12 +160,14 @@ describe("execute", () => {
 
   test("after an unknown outcome a refusal is no proof that nothing happened", async () => {
     const at = shop();
-    let tries = 0;
-    const append = async (): Promise<never> =>
-      Promise.reject(await faultLike(tries++ === 0 ? "TRANSPORT" : "UNAVAILABLE"));
-    const carts = cartsOf({ ...at, store: { ...plain(at.store), append } });
-    const executed = await settled(at.runtime, carts.execute("1", add("tea")));
-    expect(!executed.ok && executed.error.code).toBe("TRANSPORT");
+    for (const then of ["UNAVAILABLE", "INTERNAL"] as const) {
+      let tries = 0;
+      const append = async (): Promise<never> =>
+        Promise.reject(await faultLike(tries++ === 0 ? "TRANSPORT" : then));
+      const carts = cartsOf({ ...at, store: { ...plain(at.store), append } });
+      const executed = await settled(at.runtime, carts.execute("1", add("tea")));
+      expect(!executed.ok && executed.error.code).toBe("TRANSPORT");
+    }
   });
 
   test("waits no longer than it should: neither for a store that hangs nor once it was given up", async () => {
@@ -189,7 +191,8 @@ describe("execute", () => {
     const at = shop();
     const thrown = await cartsOf(at).execute("1", null as never);
     expect(!thrown.ok && thrown.error.code).toBe("INTERNAL");
-    for (const bad of [{ type: "cart.added", data: {} }, { type: "cart.lost", data: {} }]) {
+    const former = { type: "CartAdded", data: { sku: "tea", quantity: 1 } };
+    for (const bad of [{ type: "cart.added", data: {} }, { type: "cart.lost", data: {} }, former]) {
       const unfit = await cartsOf(at, { decider: { ...cart, decide: () => [bad] } }).execute("1", add("tea"));
       expect(!unfit.ok && unfit.error.code).toBe("VALIDATION");
     }
@@ -380,7 +383,15 @@ describe("load", () => {
       ...plain(at.store),
       read: async (...args) => (await at.store.read(...args)).slice(0, 2),
     };
-    expect((await cartsOf({ ...at, store }).load("1")).state.items).toEqual({ tea: 7 });
+    const carts = cartsOf({ ...at, store });
+    expect((await carts.load("1")).state.items).toEqual({ tea: 7 });
+    const looked = await carts.execute("1", { type: "look" });
+    expect(looked.ok && [looked.value.version, looked.value.state.items]).toEqual([7, { tea: 7 }]);
+    await cartsOf(at).execute("1", add("nut"));
+    const removed = await settled(at.runtime, carts.execute("1", { type: "remove", sku: "nut" }));
+    expect(removed.ok && removed.value.state.items).toEqual({ tea: 7 });
+    const added = await settled(at.runtime, cartsOf({ ...at, store }, { tries: 1 }).execute("1", add("nut")));
+    expect(added.ok && added.value.version).toBe(10);
   });
 
   test("types and names that cannot be are refused at once", () => {
@@ -457,6 +468,18 @@ describe("states that are kept", () => {
       await Promise.all(at.runtime.work);
       expect([value, await keptAt(at)]).toEqual([value, 4]);
     }
+  });
+
+  test("of another version are not used, though they are of these events", async () => {
+    const at = shop();
+    for (let n = 0; n < 5; n++) {
+      await keeping(at, 2).execute("1", add("tea"));
+      await Promise.all(at.runtime.work);
+    }
+    const { value } = (await at.states.get("snapshots/cart/1"))!;
+    await at.states.put("snapshots/cart/1", value.replace('"tea"', '"wrong"'));
+    expect((await keeping(at, 2, 1).load("1")).state.items).toEqual({ wrong: 4, tea: 1 });
+    expect((await keeping(at, 2, 2).load("1")).state.items).toEqual({ tea: 5 });
   });
 
   test("never take the place of newer ones", async () => {
@@ -550,7 +573,7 @@ function plain<T extends object>(port: T): T {
   });
 }
 
-async function faultLike(code: "TRANSPORT" | "UNAVAILABLE"): Promise<Error> {
+async function faultLike(code: "TRANSPORT" | "UNAVAILABLE" | "INTERNAL"): Promise<Error> {
   const { CatgaError, systemFault } = await import("../../../src/result.ts");
   return new CatgaError(systemFault(code, "the line broke"));
 }

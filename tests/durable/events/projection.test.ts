@@ -170,12 +170,12 @@ describe("a projection", () => {
     const at = world();
     let finish = (): void => {};
     const heard: string[] = [];
+    await filled(at, 2);
     const a = started(at, async ({ position }) => {
       heard.push(`begins ${position}`);
       await new Promise<void>((resolve) => finish = resolve);
       heard.push(`ends ${position}`);
     });
-    await filled(at, 2);
     await at.simulation.run(1000);
     const stopped = a.stop();
     await at.simulation.run(1000);
@@ -187,6 +187,17 @@ describe("a projection", () => {
     await at.settled(b.stop());
     expect(at.simulation.pending().background).toBe(0);
     expect(at.simulation.pending().timers).toBe(0);
+  });
+
+  test("remembers how far it has come each second, however long a page takes", async () => {
+    const at = world();
+    await filled(at, 20);
+    const { clock } = at.node("a");
+    const mails = started(at, () => new Promise((resolve) => void clock.timer(400, resolve)));
+    await at.simulation.run(5000);
+    const { position } = await at.settled(mails.lag());
+    expect([position >= 8, position <= 13]).toEqual([true, true]);
+    await at.settled(mails.stop());
   });
 
   test("F26: begins anew when it is told to, wherever it is run", async () => {
@@ -363,6 +374,9 @@ describe("a read model", () => {
         },
       }],
     ];
+    failures.push(["long", {
+      key: ({ position }: { position: number }) => position === 4 ? "k".repeat(497 - "long".length) : "k",
+    }]);
     await filled(at, 6);
     for (const [what, options] of failures) {
       const model = startReadModel(what, {

@@ -1,6 +1,7 @@
 // `npm start`, `bun run start`, `deno task start`: three nodes of examples/orders as three processes on this machine.
 // `-- --runtime bun|deno|node` runs all on one runtime, CATGA_PORTS=6001,6002,6003 moves them, CATGA_PORTS=0 takes
-// any free ports. A node that dies while the others run is reported and left alone: they go on without it.
+// any free ports. They keep their orders in .catga/orders.db, or in the file that STORAGE names. A node that dies while
+// the others run is reported and left alone: they go on without it.
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { ensureInstalled } from "./install.mjs";
@@ -8,6 +9,7 @@ import { commandOf, runtimeNames } from "./start/commands.mjs";
 import { startNode } from "./start/node_process.mjs";
 import { printer } from "./start/printer.mjs";
 import { refuseTaken, wantedPorts } from "./start/ports.mjs";
+import { storageFile } from "./start/storage.mjs";
 
 const longestStart = 60_000;
 const nodes = [];
@@ -33,14 +35,20 @@ try {
 async function start() {
   const { runtime } = parseArgs({ options: { runtime: { type: "string" } } }).values;
   ensureInstalled();
-  const commands = await Promise.all(runtimeNames(runtime).map(commandOf));
+  const storage = storageFile(process.env, process.cwd());
+  const commands = await Promise.all(runtimeNames(runtime).map((name) => commandOf(name, storage)));
   const ports = await wantedPorts(process.env.CATGA_PORTS ?? "5001,5002,5003", commands.length);
   await refuseTaken(ports);
   const urls = ports.map((port) => `http://127.0.0.1:${port}`);
   const print = printer(process.stdout, () => stop());
   if (stopping !== undefined) return;
   commands.forEach((command, i) => {
-    const env = { NODE_ID: `node-${i + 1}`, PORT: String(ports[i]), PEERS: urls.join(",") };
+    const env = {
+      NODE_ID: `node-${i + 1}`,
+      PORT: String(ports[i]),
+      PEERS: urls.join(","),
+      STORAGE: storage,
+    };
     const node = startNode(`node-${i + 1}`, urls[i], command, env, print);
     nodes.push(node);
     node.ended.then((how) => ended(node, how));
@@ -51,16 +59,17 @@ async function start() {
   }));
   await Promise.race([died, Promise.all(nodes.map((node) => node.ready(nodes.length, longestStart)))]);
   died.catch(() => {});
-  if (stopping === undefined) announce();
+  if (stopping === undefined) announce(storage);
 }
 
-function announce() {
+function announce(storage) {
   const [first, second, third] = nodes;
   const order = `-H 'content-type: application/json' -d '{"productId":"product-123","quantity":2}'`;
   console.log([
     "",
-    "Three nodes serve orders, without a broker and without a database. Ctrl-C stops them.",
+    "Three nodes serve orders, without a broker and without a database server. Ctrl-C stops them.",
     ...nodes.map(({ name, url, pid, runtime }) => `  ${name}  ${url}  ${runtime}, pid ${pid}`),
+    `They keep what they do in ${storage}`,
     "Try:",
     `  curl -X POST ${first.url}/orders ${order}`,
     `  curl ${second.url}/orders`,

@@ -36,7 +36,8 @@ const TITLES: Readonly<Record<number, string>> = {
   504: "Gateway Timeout",
 };
 
-const RETRY_AFTER = "1";
+/** How long to wait before another try, in ms, where nobody knows better. */
+const RETRY_AFTER = 1000;
 
 /** The status for one of the contract's own failures. */
 export function ownStatus(entry: Route, code: string): number {
@@ -58,7 +59,9 @@ export function problemOf(fault: Fault, entry: Route | undefined): Problem {
   const known = Object.hasOwn(SYSTEM, code) ? code as SystemCode : "INTERNAL";
   const { status, detail } = SYSTEM[known];
   const told = problem(status, known, detail, retryable);
-  return known === "VALIDATION" ? { ...told, errors: issuesOf(data) } : told;
+  if (known === "VALIDATION") return { ...told, errors: issuesOf(data) };
+  const { retryAfter } = Object(data) as { readonly retryAfter?: unknown };
+  return status === 503 && typeof retryAfter === "number" && retryAfter > 0 ? { ...told, retryAfter } : told;
 }
 
 /** A problem that HTTP itself has with a request. */
@@ -69,7 +72,8 @@ export function refusal(status: number, detail: string): Problem {
 /** Answers with a problem. */
 export function answerProblem(told: Problem, headers: Readonly<Record<string, string>> = {}): Response {
   const { status, text } = writeProblem(told);
-  const waits: Record<string, string> = status === 503 ? { "retry-after": RETRY_AFTER } : {};
+  const seconds = String(Math.ceil((told.retryAfter ?? RETRY_AFTER) / 1000));
+  const waits: Record<string, string> = status === 503 ? { "retry-after": seconds } : {};
   return new Response(text, {
     status,
     headers: { "content-type": "application/problem+json", ...waits, ...headers },

@@ -1,7 +1,7 @@
 import { CatgaError } from "../../src/result.ts";
-import type { Runtime } from "../../src/ports/runtime.ts";
 import type { ExchangeOptions, Frame, Receiver, Reply } from "../../src/ports/transport.ts";
 import type { Framing } from "./frames.ts";
+import type { Door } from "./receive.ts";
 import { problem } from "./refusal.ts";
 import { type Seal, Sealer } from "./seal.ts";
 import { framingOf, signedAnswer, streamed, wholeAnswer } from "./whole_answer.ts";
@@ -9,7 +9,7 @@ import { framingOf, signedAnswer, streamed, wholeAnswer } from "./whole_answer.t
 /** How many microtasks a receiver has between its first reply and its end to be answered in one piece. */
 const PATIENCE = 12;
 /** What a receiver rejects a frame with that it cannot read, or has had before; it has counted and logged it. */
-const REFUSED: Readonly<Record<string, number>> = { SERIALIZATION: 400, TRANSPORT: 409 };
+const REFUSED: Readonly<Record<string, number>> = { SERIALIZATION: 422, TRANSPORT: 409 };
 /** Bytes that wait in a stream before a reply is asked to wait. */
 const WAITING = 65_536;
 
@@ -21,10 +21,12 @@ export class Answer implements ExchangeOptions {
   readonly reply: Reply;
   readonly #resolve: (response: Response) => void;
   readonly #request: Request;
-  readonly #runtime: Runtime;
+  readonly #door: Door;
   #frames: Frame[] | undefined;
   #settled = false;
   #gone = false;
+  /** Whether its node has broken it off. */
+  #broken = false;
   /** Whether nobody reads the stream any longer. */
   #cancelled = false;
   #patience = PATIENCE;
@@ -39,12 +41,12 @@ export class Answer implements ExchangeOptions {
 
   constructor(
     request: Request,
-    runtime: Runtime,
+    door: Door,
     seal: Seal | undefined,
     resolve: (response: Response) => void,
   ) {
     this.#request = request;
-    this.#runtime = runtime;
+    this.#door = door;
     this.#seal = seal;
     this.#resolve = resolve;
     this.reply = (frame) => this.#take(frame);
@@ -53,13 +55,14 @@ export class Answer implements ExchangeOptions {
   /** Gives a frame to a receiver; resolves with the answer, which may still be coming in when it does. */
   static to(
     request: Request,
-    runtime: Runtime,
+    door: Door,
     seal: Seal | undefined,
     receiver: Receiver,
     frame: Frame,
   ): Promise<Response> {
     return new Promise((resolve) => {
-      const answer = new Answer(request, runtime, seal, resolve);
+      const answer = new Answer(request, door, seal, resolve);
+      door.answers.add(answer);
       try {
         receiver(frame, answer.reply, answer).then(() => answer.#end(), (error) => answer.#fail(error));
       } catch (error) {
@@ -72,7 +75,7 @@ export class Answer implements ExchangeOptions {
   get signal(): AbortSignal {
     if (this.#abort === undefined) {
       this.#abort = new AbortController();
-      if (this.#gone) this.#abort.abort();
+      if (this.#gone || this.#broken) this.#abort.abort();
       else if (!this.#settled) {
         const { signal } = this.#request;
         if (signal.aborted) this.#leave();
@@ -80,6 +83,17 @@ export class Answer implements ExchangeOptions {
       }
     }
     return this.#abort.signal;
+  }
+
+  /** Ends it before its receiver does, which hears of it by its signal. */
+  breakOff(): void {
+    this.#door.answers.delete(this);
+    if (this.#settled || this.#gone) return;
+    this.#settled = this.#broken = true;
+    this.#room?.open();
+    this.#abort?.abort();
+    if (this.#controller === undefined) void this.#refuse(500);
+    else this.#close(true);
   }
 
   #take(frame: Frame): void | Promise<void> {
@@ -165,6 +179,7 @@ export class Answer implements ExchangeOptions {
   }
 
   #end(): void {
+    this.#door.answers.delete(this);
     if (this.#settled) return;
     if (this.#controller !== undefined) {
       if (this.#sealer !== undefined && !this.#cancelled) this.#enqueue(this.#sealer.last(this.#frames![0]!));
@@ -182,6 +197,7 @@ export class Answer implements ExchangeOptions {
   }
 
   #fail(error: unknown): void {
+    this.#door.answers.delete(this);
     if (this.#settled) return;
     this.#settled = true;
     this.#failed(error);
@@ -190,7 +206,7 @@ export class Answer implements ExchangeOptions {
   #failed(error: unknown): void {
     const status = CatgaError.is(error) ? REFUSED[error.code] : undefined;
     if (status === undefined) {
-      this.#runtime.log({
+      this.#door.runtime.log({
         level: "error",
         event: "receiver.failed",
         message: "A receiver failed while it answered a frame",
@@ -220,6 +236,7 @@ export class Answer implements ExchangeOptions {
   }
 
   #leave(): void {
+    this.#door.answers.delete(this);
     if (this.#gone || this.#settled) return;
     this.#gone = true;
     this.#room?.open();

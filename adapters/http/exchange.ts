@@ -1,8 +1,9 @@
-import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
+import { CatgaError, type SystemCode } from "../../src/result.ts";
 import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import type { ExchangeOptions, Frame, Peer, Reply } from "../../src/ports/transport.ts";
 import { readEndpoint } from "./endpoint.ts";
 import { BYTES_TYPE, FRAMES, REFUSED, TEXT_TYPE } from "./frames.ts";
+import type { OpenExchanges } from "./open_exchanges.ts";
 import { dropped, failure, readReply } from "./read_reply.ts";
 import { retryAfter } from "./retry_after.ts";
 import { AUTH, isSealed } from "./seal.ts";
@@ -19,6 +20,7 @@ export interface Sender {
   /** Bytes in a frame. */
   readonly limit: number;
   readonly signed: boolean;
+  readonly open: OpenExchanges;
 }
 
 /** Where frames go, and how many went there. */
@@ -63,9 +65,7 @@ export function createExchange(
     return target;
   }
 
-  return async (to, frame, reply, options) => {
-    const signal = options?.signal;
-    if (signal?.aborted) throw cancelled(to);
+  async function send(to: Peer, frame: Frame, reply: Reply, signal: AbortSignal): Promise<void> {
     let target: Target;
     try {
       target = targetOf(to);
@@ -87,9 +87,10 @@ export function createExchange(
       [AUTH]: `${said};${mac}`,
     };
     const seal = keyring.seal(key, mac);
+    let answered = false;
     try {
-      const init = { method: "POST", headers, body: frame };
-      const answer = await runtime.fetch(target.url, signal === undefined ? init : { ...init, signal });
+      const answer = await runtime.fetch(target.url, { method: "POST", headers, body: frame, signal });
+      answered = true;
       if (answer.status === 200) await readReply(answer, reply, limit, to, seal);
       else if (
         seal !== undefined && !await isSealed(seal, answer.headers.get(AUTH), answer.status, undefined)
@@ -97,12 +98,16 @@ export function createExchange(
         throw unsealed(answer, to, runtime.clock.wall());
       } else if (answer.status !== 204) throw refused(answer, to, runtime.clock.wall());
     } catch (error) {
-      if (signal?.aborted) throw cancelled(to);
       if (CatgaError.is(error)) throw error;
-      if (neverReached(error)) throw failure("UNAVAILABLE", to, "its connection was refused", error);
+      if (!answered && neverReached(error)) {
+        throw failure("UNAVAILABLE", to, "its connection was refused", error);
+      }
       throw failure("TRANSPORT", to, "the connection broke, so the frame may have been received", error);
     }
-  };
+  }
+
+  return (to, frame, reply, options) =>
+    sender.open.run(to, reply, options?.signal, (take, signal) => send(to, frame, take, signal));
 }
 
 function refused(answer: FetchReply, to: Peer, now: number): CatgaError {
@@ -122,10 +127,4 @@ function turnedDown(answer: FetchReply, to: Peer, now: number, how: string, code
   const wait = retryAfter(answer.headers.get("retry-after"), now);
   const data = wait === undefined ? undefined : { retryAfter: wait };
   return dropped(answer, to, `it answered ${status}${how}${advice}`, code, data);
-}
-
-function cancelled(to: Peer): CatgaError {
-  return new CatgaError(
-    systemFault("CANCELLED", `Gave up the exchange with node "${to.id}": its signal aborted`),
-  );
 }

@@ -1,3 +1,4 @@
+import type { Answer } from "./answer.ts";
 import { TimedReplayGuard } from "./timed_replays.ts";
 import type { Backend, BackendHost, BackendParts } from "../../src/ports/backend.ts";
 import type { Discovery } from "../../src/ports/discovery.ts";
@@ -7,6 +8,7 @@ import { within } from "../../src/internal/within.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import { readEndpoint } from "./endpoint.ts";
 import { createExchange } from "./exchange.ts";
+import { OpenExchanges } from "./open_exchanges.ts";
 import { createReceive, type Door } from "./receive.ts";
 import { createRefusals } from "./refusal.ts";
 import { createKeyring } from "./signature.ts";
@@ -101,14 +103,22 @@ export function http(options: HttpOptions): HttpBackend {
       : seedsOf(peers.map((peer) => readEndpoint(peer, signed, "a peer").url), url);
     const keyring = createKeyring(given.crypto, secrets, route);
     const name = encodeURIComponent(self.id);
-    const mine: Door = { runtime: given, keyring, replays, name, prefix, signed, receiver: undefined };
+    const answers = new Set<Answer>();
+    const mine: Door = {
+      runtime: given,
+      keyring,
+      replays,
+      name,
+      prefix,
+      signed,
+      answers,
+      receiver: undefined,
+    };
+    const exchanges = new OpenExchanges();
+    let closed = false;
     const found = "open" in peers ? peers.open(given) : undefined;
     runtime = given;
     last = door = mine;
-    const stop = (): Promise<void> => {
-      mine.receiver = undefined;
-      return Promise.resolve();
-    };
     return {
       durability: "none",
       seeds: found === undefined
@@ -117,17 +127,37 @@ export function http(options: HttpOptions): HttpBackend {
       transport: {
         name: "http",
         serve: async (_self, receiver) => {
+          if (closed) {
+            const message = `Cannot serve node "${self.id}": its transport is closed`;
+            throw new CatgaError(systemFault("UNAVAILABLE", message));
+          }
           if (mine.receiver !== undefined) {
             throw conflict(`Cannot serve node "${self.id}" twice: stop serving it first`);
           }
           mine.receiver = receiver;
           if (found !== undefined) await within(given.clock, found.ready, FIRST_LOOK);
-          return { [Symbol.asyncDispose]: stop };
+          let stop = (): void => {
+            mine.receiver = undefined;
+            // Disposed again, it must not stop who came after it.
+            stop = () => {};
+          };
+          return { [Symbol.asyncDispose]: () => Promise.resolve(stop()) };
         },
-        exchange: createExchange({ runtime: given, keyring, name, path: route, limit, signed }),
+        exchange: createExchange({
+          runtime: given,
+          keyring,
+          name,
+          path: route,
+          limit,
+          signed,
+          open: exchanges,
+        }),
         [Symbol.asyncDispose]: async () => {
           if (door === mine) door = undefined;
-          await stop();
+          closed = true;
+          mine.receiver = undefined;
+          exchanges.close();
+          for (const answer of [...answers]) answer.breakOff();
           await found?.[Symbol.asyncDispose]();
         },
       },

@@ -6,6 +6,8 @@ import type { Frame, Peer, Reply } from "../../src/ports/transport.ts";
 import { FRAMES, LINES, lines, SIZED, sized, TEXT_TYPE, WHOLE } from "./frames.ts";
 import { AUTH, isSealed, type Seal, SEAL_SIZE, Unsealer } from "./seal.ts";
 
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** What a reply has beyond the port where it is a platform's `Response`. */
 interface WholeReply extends FetchReply {
   arrayBuffer?(): Promise<ArrayBuffer>;
@@ -38,9 +40,13 @@ export async function readReply(
   if (length === null || (!text && answer.arrayBuffer === undefined)) {
     const bytes = await readBody(answer.body, limit);
     if (bytes === undefined) throw failure("TRANSPORT", to, "the answer is over the limit");
-    frame = text ? new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes) : bytes;
+    frame = text ? utf8.decode(bytes) : bytes;
+  } else if (answer.arrayBuffer === undefined) {
+    frame = await answer.text();
   } else {
-    frame = text ? await answer.text() : new Uint8Array(await answer.arrayBuffer!());
+    // Its text() would leave out a byte order mark.
+    const bytes = await answer.arrayBuffer();
+    frame = text ? utf8.decode(bytes) : new Uint8Array(bytes);
   }
   if (seal !== undefined && !await isSealed(seal, headers.get(AUTH), 200, frame)) throw forged(to);
   const wait = reply(frame);

@@ -18,6 +18,8 @@ export interface Door {
   readonly prefix: string;
   /** Whether frames and answers are signed. */
   readonly signed: boolean;
+  /** What is being answered. */
+  readonly answers: Set<Answer>;
   receiver: Receiver | undefined;
 }
 
@@ -79,14 +81,14 @@ export function createReceive(
     const { receiver } = here;
     // Only now, so that the signed answer is true for good: this request will never be taken.
     if (receiver === undefined) return await refuseSealed("not_serving", seal);
-    if (type === BYTES_TYPE) return Answer.to(request, here.runtime, seal, receiver, body);
+    if (type === BYTES_TYPE) return Answer.to(request, here, seal, receiver, body);
     let text: string;
     try {
       text = utf8.decode(body);
     } catch {
       return await refuseSealed("malformed", seal);
     }
-    return Answer.to(request, here.runtime, seal, receiver, text);
+    return Answer.to(request, here, seal, receiver, text);
   };
 }
 

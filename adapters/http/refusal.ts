@@ -40,6 +40,7 @@ const TITLE: Readonly<Record<number, string>> = {
   409: "Seen before",
   413: "Too large",
   415: "Unsupported content type",
+  422: "Unreadable frame",
   500: "Failed",
   503: "Not serving",
 };
@@ -56,8 +57,8 @@ const LOGS_A_SECOND = 10;
  * @param mac its signature, where it is signed
  */
 export function problem(status: number, mac?: string): Response {
-  // A failed receiver has seen the frame, so its answer must not say that none has.
-  const headers: Record<string, string> = status === 500
+  // A receiver that failed or refused has seen the frame, so its answer must not say that none has.
+  const headers: Record<string, string> = status === 500 || status === 422
     ? { "content-type": "application/problem+json" }
     : { ...PROBLEM };
   if (status === 405) headers["allow"] = "POST";

@@ -6,7 +6,7 @@ import type { Transaction } from "./transaction.ts";
 
 /** How many groups there may be. */
 const GROUPS = 10_000;
-/** A group that may be idle is marked as seen when it was not for this part of that time, and for no more than so many ms. */
+/** That somebody is there is written down each time this part of `idle` is over, and each so many ms at least. */
 const PART = 0.05;
 const MOST = 1000;
 

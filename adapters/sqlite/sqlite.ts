@@ -22,11 +22,14 @@ export interface SqliteOptions {
    * @default "power"
    */
   readonly durability?: Exclude<Durability, "none">;
-  /** How large the file may become; over it `OVERLOADED`. @default 4294967296 (4 GiB) */
+  /**
+   * How large the file may become, but for 2 % more while room is made in it; over it `OVERLOADED`.
+   * @default 4294967296 (4 GiB)
+   */
   readonly bytes?: number;
   /** How many entries the store takes; over it `OVERLOADED`. @default 1000000 */
   readonly keys?: number;
-  /** How many items the queue takes, counted once for each group that has them; over it `OVERLOADED`. @default 1000000 */
+  /** How many items the queue takes, counted once for each group; over it `OVERLOADED`. @default 1000000 */
   readonly items?: number;
   /** How long the name of an item is remembered, in ms. @default 86400000 (a day) */
   readonly window?: number;

@@ -21,7 +21,7 @@ export const CreateOrder = command("orders.create", {
   input: v.object({ productId: Id, quantity: Quantity }),
   output: Order,
   errors: { OUT_OF_STOCK: OutOfStock },
-  // The client's header comes before it. Without one no request is the repetition of another.
+  // A client's `Idempotency-Key` comes first; without one no request is a repetition of another.
   idempotency: { key: () => crypto.randomUUID() },
   // Long enough to outlive a node that died with the same request.
   timeout: 20_000,
@@ -57,11 +57,12 @@ export const OrderCreated = reliableEvent("orders.created", {
   delivery: { to: "nodes" },
 });
 
-/** One node after the other could do it; that all of a product go to one only spares them each other. */
+/** Any node may do it. That all of a product go to one spares them from getting into each other's way. */
 export const ReserveStock = command("stock.reserve", {
   input: Order,
   output: v.object({ left: v.number() }),
   errors: { OUT_OF_STOCK: OutOfStock },
+  // Once for each order.
   idempotent: true,
   key: ({ productId }) => productId,
   route: keeper,

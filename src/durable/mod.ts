@@ -1,5 +1,6 @@
 /**
- * What outlasts a process: leases over any store.
+ * What outlasts a process, over any storage: records with outbox and inbox, idempotent commands, sagas, event sourcing,
+ * schedules, dead letters, locks, a cache, a rate limiter, and the leases that all of them stand on.
  *
  * @example
  * ```ts

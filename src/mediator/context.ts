@@ -51,6 +51,7 @@ export class Origin {
     origin.headers = inherited === undefined ? options.headers : { ...inherited, ...options.headers };
     origin.signal = options.signal;
     origin.route = options.route;
+    origin.id = options.id;
     if (options.timeout !== undefined) {
       // What is no number of ms leaves no time at all.
       origin.deadline = Math.min(origin.deadline, host.now() + (options.timeout > 0 ? options.timeout : 0));

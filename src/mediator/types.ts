@@ -5,6 +5,11 @@ import type { Router } from "../message/route.ts";
 
 /** What bounds and accompanies one call. */
 export interface SendOptions {
+  /**
+   * Names the message, with 1 to 128 characters; made where it is left out. A reliable event that is published again
+   * under one id, because nobody knows whether it was kept, is kept once.
+   */
+  readonly id?: string | undefined;
   /** Gives the call up; the caller gets `CANCELLED`, the handler sees its own signal abort. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -19,7 +24,7 @@ export interface SendOptions {
 }
 
 /** What bounds a batch. `signal` ends all of it; `timeout` is for each call, from when that is started. */
-export interface BatchOptions extends SendOptions {
+export interface BatchOptions extends Omit<SendOptions, "id"> {
   /** How many calls may be under way at once, 1 or more. @default 1024 */
   readonly concurrency?: number | undefined;
 }

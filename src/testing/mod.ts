@@ -54,3 +54,4 @@ export type { ClockChange, Pending, Simulation, SimulationOptions } from "./simu
 export * from "./simulation.ts";
 export * from "./store_conformance.ts";
 export type { Trace, TraceEntry, TraceKind } from "./trace.ts";
+export * from "./transport_conformance.ts";

@@ -126,6 +126,20 @@ describe("a reliable event", () => {
     await cluster.leave();
   });
 
+  test("that is published again under its id is kept once", async () => {
+    const cluster = new Cluster();
+    const heard: string[] = [];
+    await cluster.join("a", "shop", [
+      on(Paid, (body, { id }) => void heard.push(`${id} ${body}`), { name: "h" }),
+    ]);
+    for (const body of ["1", "1", "2"]) {
+      expect(await cluster.node("a").publish(Paid(body), { id: `paid-${body}` })).toMatchObject({ ok: true });
+    }
+    await until(() => heard.length === 2);
+    expect(heard.toSorted()).toEqual(["paid-1 1", "paid-2 2"]);
+    await cluster.leave();
+  });
+
   test("of QoS 2 that comes again is not handled again", async () => {
     const cluster = new Cluster();
     const heard: string[] = [];

@@ -146,7 +146,7 @@ async function reached(time: Desk["time"], work: Promise<void>): Promise<void> {
   await work;
 }
 
-describe("a process that ends", () => {
+describe("a process that ends (C8, F11: crash between the change and its events)", () => {
   test("nowhere pays and books all", async () => {
     const { ann, bob, heard, left, passed } = await run(Infinity, "before", true);
     expect(ann).toEqual({ balance: 170, sent: 2, got: [3] });

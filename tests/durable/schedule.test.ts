@@ -327,7 +327,7 @@ describe("what happens once", () => {
     const { scheduler, time, store } = place;
     await now(scheduler.at(10, Remind("never"), { name: "never" }));
     await store.put("schedules/at/0000000000000011/broken", "no schedule");
-    for (let s = 0; s < 30; s++) await pass(time, 1000);
+    for (let s = 0; s < 60; s++) await pass(time, 1000);
     expect(await store.list("schedules/at/")).toEqual([]);
     expect(await now(scheduler.list())).toMatchObject([{ id: "never@10", state: "parked" }]);
     const alarms = time.entries.filter(({ event }) => event === "scheduler.given_up").map(({ fields }) =>

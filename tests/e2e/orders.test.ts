@@ -61,6 +61,32 @@ describe("three nodes on Bun, Deno and Node", () => {
     });
   }, 120_000);
 
+  test(
+    "give one order to a request that comes again under its Idempotency-Key, wherever it comes",
+    async () => {
+      await withShop(async (nodes) => {
+        const clients = nodes.map(({ url }) => createClient(api, { baseUrl: url }));
+        const three = { productId: "product-999", quantity: 3 };
+        const again = { headers: { "Idempotency-Key": "monday-7" } };
+        const atOnce = [...clients, ...clients].map((client) => client.send(CreateOrder(three), again));
+        const [first, ...others] = await Promise.all(atOnce);
+        if (!first!.ok) throw new Error(first!.error.message);
+        expect(others.map((each) => each.ok && each.value)).toEqual(others.map(() => first!.value));
+        expect(await clients[2]!.send(CreateOrder(three), again)).toMatchObject({ value: first!.value });
+        expect(await clients[1]!.send(CreateOrder({ ...three, quantity: 1 }), again)).toMatchObject({
+          error: { code: "CONFLICT", data: { reason: "IDEMPOTENCY_MISMATCH" } },
+        });
+        // All three were there for one order, and nothing is for another one.
+        expect(await clients[0]!.send(CreateOrder(three))).toMatchObject({
+          error: { code: "OUT_OF_STOCK", data: { left: 0 } },
+        });
+        const alike = await Promise.all(clients.map((client) => client.send(CreateOrder(order))));
+        expect(new Set(alike.map((each) => each.ok && each.value.orderId)).size).toBe(3);
+      });
+    },
+    120_000,
+  );
+
   test("tell of the cluster in the agreed shape", async () => {
     await withShop(async (nodes) => {
       for (const { url, name } of nodes) {
@@ -104,7 +130,7 @@ describe("three nodes on Bun, Deno and Node", () => {
         made = result.value;
         return got !== undefined;
       });
-      expect((await seen).orderId).toMatch(/^node-\d\./);
+      expect((await seen).orderId).toMatch(/^order-[\w-]{12}$/);
       expect(await there!.send(GetOrder({ orderId: made!.orderId }))).toMatchObject({
         ok: true,
         value: made,

@@ -73,7 +73,7 @@ export function runLimiter({ seed, drain, mutant = {} }: LimiterScenarioOptions)
       throw new Error(`only ${reached} of the limit was reached, though ${possible} is possible`);
     }
     rush.stop();
-    await rush.run(2 * ttl + 12 * slack + (8 * window) / burst);
+    await rush.run(2 * ttl + 40 * slack + (8 * window) / burst);
     rush.assertIdle();
     const { allowed, refused, failed } = rush;
     return {

@@ -52,6 +52,13 @@ describe("the SQLite queue", () => {
     expect(await pull(9)).toEqual(["3", "before", "delayed", "after"]);
   });
 
+  test("knows what is held again, whatever else is asked for in the same turn", async () => {
+    await push("1", "2");
+    const [one, two] = await trial.queue.pull("t", "a", { max: 2, lease: 1000 });
+    await Promise.all([one!.extend(2000), one!.extend(3000), one!.ack(), two!.extend(2000), two!.retry(0)]);
+    expect(await pull(9)).toEqual(["2"]);
+  });
+
   test("takes a name again after its window, also while the one before is not done with", async () => {
     await push("1");
     await trial.pass(trial.queue.window + 1);

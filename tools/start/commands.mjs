@@ -1,6 +1,6 @@
 // How to run a node of examples/orders on each runtime.
 import { spawnSync } from "node:child_process";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { ensureNode24, root, runtimes } from "../install.mjs";
 import { ensureBuilt } from "./built.mjs";
@@ -17,14 +17,15 @@ export function runtimeNames(wanted) {
   return [wanted, wanted, wanted];
 }
 
-/** The command line for a node on a runtime, and what to call that runtime. */
-export async function commandOf(name) {
+/** The command line for a node on a runtime that keeps things in a file, and what to call that runtime. */
+export async function commandOf(name, storage) {
   const { bun, deno } = runtimes();
   if (name === "bun") return { command: [bun, main], title: titleOf("Bun", bun) };
   if (name === "deno") {
     // The flag spares the log a line about how `request.signal` will change.
     const flags = ["--quiet", "--no-prompt", "--unstable-no-legacy-abort"];
-    const rights = ["--allow-net", "--allow-env", "--allow-sys", "--allow-read"];
+    const write = `--allow-write=${dirname(storage)}`;
+    const rights = ["--allow-net", "--allow-env", "--allow-sys", "--allow-read", write];
     return {
       command: [deno, "run", ...flags, ...rights, main],
       title: titleOf("Deno", deno),
@@ -32,7 +33,8 @@ export async function commandOf(name) {
   }
   const node = nodePath() ?? ensureNode24();
   await ensureBuilt();
-  return { command: [node, main], title: titleOf("Node", node) };
+  // Node calls its SQLite an experiment; the flag spares the log that line.
+  return { command: [node, "--disable-warning=ExperimentalWarning", main], title: titleOf("Node", node) };
 }
 
 /** A Node that runs TypeScript: 22.18 or newer, the one that runs this script, on the path, or fetched before. */

@@ -1,6 +1,6 @@
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
-import { EntryWatch } from "../idempotency/entry_watch.ts";
+import { EntryWatch } from "../entry_watch.ts";
 import { CacheClaim, type CacheClaimHost } from "./cache_claim.ts";
 import type { CachePolicy } from "./cache_policy.ts";
 import { type CacheRecord, encodeValue } from "./cache_record.ts";

@@ -7,7 +7,7 @@ import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { json } from "../../wire/json.ts";
 import { type CallKey, callKey } from "./call_key.ts";
-import { EntryWatch } from "./entry_watch.ts";
+import { EntryWatch } from "../entry_watch.ts";
 import { handleOnce } from "./handle_once.ts";
 import { decodeAnswer } from "./recorded.ts";
 import { cycle, mismatch, type Outcome, takeTurn } from "./turn.ts";

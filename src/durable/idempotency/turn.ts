@@ -5,7 +5,7 @@ import { askStore } from "../ask_store.ts";
 import { decodeRecord } from "./answer_record.ts";
 import type { CallKey } from "./call_key.ts";
 import { Claim, type ClaimHost } from "./claim.ts";
-import type { EntryWatch } from "./entry_watch.ts";
+import type { EntryWatch } from "../entry_watch.ts";
 
 /** What came of a turn, for all who wait for it. */
 export type Outcome =

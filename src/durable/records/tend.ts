@@ -46,6 +46,8 @@ const GRACE = 2000;
 /** How long to wait before looking again whether a message came after its mark, in ms: longer each time. */
 const LOOK = 5;
 const RAREST = 250;
+/** How often it is tried to take out of a record what was told. */
+const CLEARINGS = 10;
 
 /**
  * Tells what a record has to tell and takes it out of the record; then takes the mark away. Answers when to look
@@ -66,13 +68,28 @@ export async function tend(host: TendHost, mark: RelayMark): Promise<number | un
     return await rewrite(host, entry, record) ? await remove(host, mark, revision) : 0;
   }
   const failure = await tell(host, record.outbox, mark.told);
-  const left = record.outbox.filter(({ id }) => !mark.told.has(id));
-  if (left.length < record.outbox.length) {
-    if (!await rewrite(host, entry, { ...record, outbox: left })) return 0;
-    mark.told.clear();
-  }
+  const left = await clear(host, mark, entry);
   if (failure !== undefined) throw failure;
-  return await remove(host, mark, revision);
+  return left === 0 ? await remove(host, mark, revision) : 0;
+}
+
+/**
+ * Takes out of a record what is in the queue; answers how many messages are left. A record that is changed all the time
+ * is read and written again at once, or its changes would always be faster.
+ */
+async function clear(host: TendHost, { told }: RelayMark, read: Entry): Promise<number> {
+  const { store, ask } = host;
+  for (let entry: Entry | undefined = read, tries = 0; entry !== undefined && tries < CLEARINGS; tries++) {
+    const record = readRecord(entry);
+    const outbox = record.outbox.filter(({ id }) => !told.has(id));
+    if (outbox.length === record.outbox.length) return outbox.length;
+    if (await rewrite(host, entry, { ...record, outbox })) {
+      told.clear();
+      return outbox.length;
+    }
+    entry = await ask((signal) => store.get(read.key, { signal }));
+  }
+  return 1;
 }
 
 /** Puts messages into the queue, those of a topic together; answers what went wrong, if anything did. */

@@ -55,8 +55,9 @@ const PATIENCE = 3000;
 /** How long to wait between two tries, in ms: twice as long each time, up to the second. */
 const DELAY = 2;
 const LONGEST = 250;
-/** How often an update is tried. */
+/** How often an update is tried, and how often at once where others were faster. */
 const TRIES = 100;
+const AT_ONCE = 3;
 /** How many messages a record may have to tell, and how many characters a store takes. */
 const OUTBOX = 1000;
 const ROOM = 262_144;
@@ -99,7 +100,8 @@ export class Update<T> implements AppliedHost {
         const delay = backoff(tries, DELAY, LONGEST, random.u32());
         const late = tries >= TRIES || clock.mono() + delay >= deadline;
         if (late || signal?.aborted || !mayHeal(thrown)) throw this.#verdict(thrown);
-        await sleep(clock, delay, signal);
+        // The first conflicts are mostly with the relay, which is done by then.
+        if (tries > AT_ONCE || faultOf(thrown).code !== "CONFLICT") await sleep(clock, delay, signal);
       }
     }
   }

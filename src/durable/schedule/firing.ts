@@ -34,7 +34,7 @@ export interface FiringHost {
 const DELAY = 100;
 const LONGEST = 5000;
 /** How often something is tried that trying again does not heal. */
-const TRIES = 3;
+const TRIES = 10;
 /** How late a time of a cron expression may be before it counts as missed, in ms. */
 const TOLERANCE = 60_000;
 /** How long what was given up stays, in ms: 30 days. */

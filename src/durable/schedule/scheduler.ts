@@ -18,8 +18,9 @@ export interface DeliverOptions {
 }
 
 /**
- * Delivers a message that is due, as a node's `send` and `publish` do. When it rejects or answers a failure that may
- * heal it is called again, for as long as it takes.
+ * Delivers a message that is due, as a node's `send` and `publish` do. When it answers or throws a failure that may heal
+ * it is called again, for as long as it takes. After ten other failures the message is put aside, and logged as an
+ * error; what happens again and again is then left out this time.
  */
 export type Deliver = (
   message: Schedulable,

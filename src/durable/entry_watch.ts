@@ -1,8 +1,8 @@
-import { backoff } from "../../internal/backoff.ts";
-import { sleep } from "../../internal/sleep.ts";
-import type { Runtime } from "../../ports/runtime.ts";
-import type { Store } from "../../ports/store.ts";
-import { follow } from "../follow.ts";
+import { backoff } from "../internal/backoff.ts";
+import { sleep } from "../internal/sleep.ts";
+import type { Runtime } from "../ports/runtime.ts";
+import type { Store } from "../ports/store.ts";
+import { follow } from "./follow.ts";
 
 /** How long to wait before the first look, in ms: twice as long each time. */
 const DELAY = 50;

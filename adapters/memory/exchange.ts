@@ -17,6 +17,8 @@ export class Exchange implements ExchangeOptions {
   #waiting = 0;
   #last: Promise<void> = Promise.resolve();
   #over = false;
+  /** Whether it ended with a fault. */
+  #broken = false;
   #release: (() => void) | undefined;
 
   constructor(to: Peer, frame: Frame, reply: Reply, done: (fault: Fault | undefined) => void) {
@@ -29,7 +31,7 @@ export class Exchange implements ExchangeOptions {
   /** Tells the receiver that nobody waits any longer; made when it asks. */
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#over) this.#controller.abort();
+    if (this.#broken) this.#controller.abort();
     return this.#controller.signal;
   }
 
@@ -55,6 +57,7 @@ export class Exchange implements ExchangeOptions {
   /** Ends the exchange with a fault, on both sides. */
   fail(fault: Fault): void {
     if (this.#over) return;
+    this.#broken = true;
     this.#end(fault);
     this.#controller?.abort(new CatgaError(fault));
   }

@@ -3,7 +3,7 @@ import type { SqlDatabase, SqlStatement } from "./driver.ts";
 import { fromSql } from "./text.ts";
 
 /** How many events are read at once, and how many characters are handed out by one read. */
-const SOME = 128;
+const SOME = 16;
 const SIZE = 4 * 2 ** 20;
 
 /** An event as it is kept. */

@@ -57,7 +57,7 @@ const fetch = createApp({
 try {
   storage = await openStorage(STORAGE);
   if (STORAGE === undefined) {
-    say("keeps orders in its memory alone, and loses them; STORAGE names a file for them");
+    say("keeps orders in its own memory, for no other node; STORAGE names a file for all");
   }
   const { store, queue } = storage;
   relay = startRelay({ store, queue, runtime, owner: name });

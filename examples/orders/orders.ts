@@ -33,7 +33,7 @@ export function orders({ node, book, keeping, say }: OrdersOptions): Module {
 
   /** The same for a request that comes again, whichever node has it then. */
   async function orderIdOf({ id, headers, body }: Context): Promise<string> {
-    const request = JSON.stringify([id, body]);
+    const request = JSON.stringify([headers["idempotency-key"] ?? id, body]);
     return `order-${(await keeping.runtime.crypto.hash(request)).slice(0, 12)}`;
   }
 

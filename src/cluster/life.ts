@@ -1,6 +1,8 @@
-import { CatgaError, systemFault } from "../result.ts";
+import { CatgaError, failure, type Result, systemFault } from "../result.ts";
 import { Idempotency } from "../durable/idempotency/idempotency.ts";
 import { within } from "../internal/within.ts";
+import type { Message } from "../message/message.ts";
+import type { Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import type { BackendParts } from "../ports/backend.ts";
 import type { Codec } from "../ports/codec.ts";
@@ -19,6 +21,7 @@ import { Sender, type SenderOptions } from "./sender.ts";
 import { openSettings, type Settings, type SettingsSpec } from "./settings.ts";
 import { Singletons } from "./singletons.ts";
 import type { ClusterEvent, ClusterView, Status } from "./types.ts";
+import { leftFault } from "./unavailable.ts";
 import { Watchers } from "./watchers.ts";
 
 /** What a node is made of. */
@@ -127,6 +130,15 @@ export class Life {
   async resign(): Promise<void> {
     await this.leadership.resign();
     this.#heart.learnt();
+  }
+
+  /** Keeps a command for one of the nodes that serve it. */
+  enqueue(command: Message, origin: Origin | undefined, delay: number): Promise<Result<void>> {
+    if (this.membership.self.status === "left") return Promise.resolve(failure(leftFault(command.type)));
+    if (this.reliable !== undefined) return this.reliable.enqueue(command, origin, delay);
+    const message =
+      `Cannot enqueue "${command.type}": the backend keeps nothing; choose one with a queue and a store`;
+    return Promise.resolve(failure(systemFault("UNAVAILABLE", message)));
   }
 
   /** Opens settings of the whole cluster, which end with this node. */

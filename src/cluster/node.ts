@@ -1,6 +1,6 @@
 import type { Result } from "../result.ts";
 import { contractOf } from "../message/contract.ts";
-import type { Answerable, FaultOf, OutputOf, Publishable, Streamable } from "../message/message.ts";
+import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import { publishEach, sendEach } from "../mediator/batch.ts";
 import { Origin } from "../mediator/context.ts";
@@ -14,7 +14,7 @@ import type { Settings, SettingsSpec } from "./settings.ts";
 import type { Sender } from "./sender.ts";
 import type { LeaderTask } from "./singletons.ts";
 import type { ClusterHealth } from "./health_types.ts";
-import type { ClusterView, Member, Node, NodeAnswer, NodeStats, Status } from "./types.ts";
+import type { ClusterView, EnqueueOptions, Member, Node, NodeAnswer, NodeStats, Status } from "./types.ts";
 
 /** A mediator in a cluster: what is sent goes out by the sender, what comes in is answered by the inbound. */
 export class ClusterNode implements Node {
@@ -74,6 +74,11 @@ export class ClusterNode implements Node {
   publishAll(events: readonly Publishable[], options?: BatchOptions): Promise<Result<void>[]> {
     const sender = this.#sender;
     return publishEach((event) => sender.tell(event, Origin.of(sender, options)), events, options);
+  }
+
+  enqueue(command: Message<"command">, options: EnqueueOptions = {}): Promise<Result<void>> {
+    const { delay = 0, ...limits } = options;
+    return this.#life.enqueue(command, Origin.of(this.#sender, limits), delay);
   }
 
   stream<M extends Streamable>(message: M, options?: SendOptions): AsyncIterable<OutputOf<M>> {

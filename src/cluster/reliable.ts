@@ -3,20 +3,23 @@ import { within } from "../internal/within.ts";
 import type { Contract } from "../message/contract.ts";
 import { contractOf } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
-import { type Host, Origin } from "../mediator/context.ts";
+import type { Host, Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
 import { Consumer, type ConsumerStats, type DoneMarks } from "../durable/consumer.ts";
 import { deadLetters } from "../durable/dead_letters.ts";
+import { COMMANDS, keepingCommands, type Pushing, topicOfCommand } from "../durable/command_group.ts";
 import { push } from "../durable/push.ts";
 import { inbox } from "../durable/records/inbox.ts";
 import type { Delivery, Queue } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Storage } from "../ports/storage.ts";
 import { json } from "../wire/json.ts";
-import { decodeParcel, encodeParcel, type Parcel } from "../wire/parcel.ts";
+import { encodeParcel } from "../wire/parcel.ts";
 import { type DeliveryOptions, readDeliveries } from "./delivery_options.ts";
 import type { Membership } from "./membership.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
+import { isParcel, originOfParcel, parcelOf } from "./parcels.ts";
+import { handleQueued } from "./queued_command.ts";
 
 /** What reliable events need of their node. */
 export interface ReliableHost {
@@ -36,23 +39,28 @@ export interface ReliableHost {
   bury(topic: string, group: string, delivery: Delivery, fault: Fault): Promise<void>;
 }
 
+/** How often a delivery is tried, and after how long, in ms, it is handed out again, where its contract does not say. */
+const ATTEMPTS = 3;
+const REDELIVER = [5000, 60_000];
 const DAY = 86_400_000;
 
 /** The reliable events of a node: published into the queue, and taken from it for each handler on its own. */
 export class Reliable {
   readonly #host: ReliableHost;
   readonly #runtime: Runtime;
+  readonly #queue: Pushing;
   readonly #consumers: readonly Consumer[];
 
   /** Throws a `CatgaError` where handlers cannot be told from those of other services or from each other. */
   constructor(host: ReliableHost) {
     this.#host = host;
     this.#runtime = host.engine.runtime;
-    this.#consumers = host.engine.contracts
-      .filter(({ kind }) => kind === "reliable")
-      .flatMap((contract) =>
-        host.engine.hearers(contract.type).map((name, at) => this.#consumer(contract, name, at))
-      );
+    this.#queue = keepingCommands(host.queue);
+    const { contracts } = host.engine;
+    this.#consumers = [
+      ...contracts.filter(({ kind }) => kind === "reliable").flatMap((contract) => this.#hearing(contract)),
+      ...contracts.filter(({ idempotency }) => idempotency !== undefined).map((each) => this.#handling(each)),
+    ];
   }
 
   get stats(): readonly ConsumerStats[] {
@@ -71,25 +79,63 @@ export class Reliable {
 
   /** Stores an event for all who hear it. */
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
-    const { queue, host, timeout } = this.#host;
+    return this.#store(message.type, message, origin, 0);
+  }
+
+  /** Stores a command for one of the nodes that serve it. */
+  async enqueue(message: Message, origin: Origin | undefined, delay: number): Promise<Result<void>> {
+    const { type } = message;
+    if (contractOf(message)?.idempotency === undefined) {
+      const why = "it may come twice, so its contract needs idempotency";
+      return failure(systemFault("VALIDATION", `Cannot enqueue "${type}": ${why}`));
+    }
+    return await this.#store(topicOfCommand(type), message, origin, delay);
+  }
+
+  #store(topic: string, message: Message, origin: Origin | undefined, delay: number): Promise<Result<void>> {
+    const { host, timeout } = this.#host;
     const contract = contractOf(message);
     const { clock } = this.#runtime;
     try {
       const parcel = { ...wireOf(message, origin, undefined), id: origin?.id ?? host.nextId() };
-      const item = { id: parcel.id, key: contract?.key?.(message.body), payload: encodeParcel(json, parcel) };
+      const key = contract?.key?.(message.body);
+      const item = { id: parcel.id, key, payload: encodeParcel(json, parcel), delay };
       const deadline = Math.min(origin?.deadline ?? Infinity, clock.mono() + (contract?.timeout ?? timeout));
-      const limits = { queue, runtime: this.#runtime, deadline, signals: signalsOf(origin) };
-      return push(message.type, [item], limits) as Promise<Result<void>>;
+      const limits = { queue: this.#queue, runtime: this.#runtime, deadline, signals: signalsOf(origin) };
+      return push(topic, [item], limits) as Promise<Result<void>>;
     } catch (thrown) {
       const why = thrown instanceof Error ? thrown.message : String(thrown);
       return Promise.resolve(failure(systemFault("SERIALIZATION", `Cannot store "${message.type}": ${why}`)));
     }
   }
 
+  #hearing(contract: Contract): readonly Consumer[] {
+    return this.#host.engine.hearers(contract.type).map((name, at) => this.#consumer(contract, name, at));
+  }
+
+  /** Takes commands that wait in the queue. */
+  #handling(contract: Contract): Consumer {
+    const { queue, engine: { runtime }, host, timeout, bury, options: { concurrency, lease } } = this.#host;
+    const topic = topicOfCommand(contract.type);
+    const { clock } = runtime;
+    return new Consumer({
+      queue,
+      runtime,
+      topic,
+      group: COMMANDS,
+      concurrency,
+      lease,
+      attempts: ATTEMPTS,
+      redeliver: REDELIVER,
+      handle: (delivery, signal) => handleQueued(contract, delivery, signal, { host, clock, timeout }),
+      bury: (delivery, fault) => bury(topic, COMMANDS, delivery, fault),
+    });
+  }
+
   #consumer(contract: Contract, name: string, at: number): Consumer {
     const { queue, engine, node, marks, bury, options: { concurrency, lease, away } } = this.#host;
     const { type, delivery: policy = {} } = contract;
-    const { qos = 1, to = "service", attempts = 3, redeliver = [5000, 60_000], window = DAY } = policy;
+    const { qos = 1, to = "service", attempts = ATTEMPTS, redeliver = REDELIVER, window = DAY } = policy;
     this.#refuse(contract, name, at);
     const handler = `${this.#host.service}/${name}`;
     const group = to === "nodes" ? `${handler}@${node}` : handler;
@@ -105,8 +151,8 @@ export class Reliable {
       redeliver,
       marks: qos === 2 ? marks(window) : undefined,
       markOf: (delivery) => {
-        const parcel = read(delivery, contract);
-        return "type" in parcel ? parcel.id : delivery.id;
+        const parcel = parcelOf(delivery, type);
+        return isParcel(parcel) ? parcel.id : delivery.id;
       },
       handle: (delivery, signal) => this.#handle(contract, at, group, delivery, signal),
       bury: (delivery, fault) => bury(type, group, delivery, fault),
@@ -123,18 +169,10 @@ export class Reliable {
   ): Promise<Result<void, Fault>> {
     const { engine, host, timeout, options } = this.#host;
     const { clock } = this.#runtime;
-    const parcel = read(delivery, contract);
-    if (!("type" in parcel)) return failure(parcel);
-    const origin = new Origin();
-    origin.host = host;
-    origin.id = parcel.id;
-    origin.correlationId = parcel.correlationId;
-    origin.causationId = parcel.causationId;
-    origin.headers = parcel.headers;
+    const parcel = parcelOf(delivery, contract.type);
+    if (!isParcel(parcel)) return failure(parcel);
+    const origin = originOfParcel(parcel, host, signal, clock.mono() + (contract.timeout ?? timeout));
     origin.delivery = { group, attempt: delivery.attempt };
-    origin.signal = signal;
-    origin.bounded = true;
-    origin.deadline = clock.mono() + (contract.timeout ?? timeout);
     const result = await engine.tellOne(
       { kind: contract.kind, type: contract.type, body: parcel.body },
       at,
@@ -163,20 +201,6 @@ export class Reliable {
     if (engine.hearers(type).indexOf(name) !== at) {
       refuse(`two of its handlers are called "${name}"; name them, so that each gets its own deliveries`);
     }
-  }
-}
-
-function read(delivery: Delivery, { type }: Contract): Parcel | Fault {
-  try {
-    const parcel = decodeParcel(json, delivery.payload);
-    if (parcel.type === type) return parcel;
-    return systemFault(
-      "SERIALIZATION",
-      `Cannot read "${delivery.id}": it is "${parcel.type}", not "${type}"`,
-    );
-  } catch (thrown) {
-    const why = thrown instanceof Error ? thrown.message : String(thrown);
-    return systemFault("SERIALIZATION", `Cannot read "${delivery.id}": ${why}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Result } from "../result.ts";
 import type { Behavior } from "../mediator/behavior.ts";
 import type { Dispatcher, SendOptions } from "../mediator/types.ts";
-import type { Answerable, FaultOf, OutputOf, Streamable } from "../message/message.ts";
+import type { Answerable, FaultOf, Message, OutputOf, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
 import type { Backend } from "../ports/backend.ts";
 import type { Capacity } from "./admission.ts";
@@ -179,6 +179,12 @@ export interface NodeAnswer<M> {
   readonly result: Result<OutputOf<M>, FaultOf<M>>;
 }
 
+/** What {@linkcode Node.enqueue} takes. */
+export interface EnqueueOptions extends Omit<SendOptions, "route"> {
+  /** How long the command is kept back, in ms, however long. @default 0 */
+  readonly delay?: number | undefined;
+}
+
 /** A mediator in a cluster: the same verbs, answered by whichever node serves the message. */
 export interface Node extends Dispatcher, AsyncDisposable {
   /** Its name. */
@@ -192,6 +198,11 @@ export interface Node extends Dispatcher, AsyncDisposable {
    * (`kind: "service"`) are left out. One entry a node, whether it answered or failed. Never rejects.
    */
   broadcast<M extends Answerable>(message: M, options?: SendOptions): Promise<readonly NodeAnswer<M>[]>;
+  /**
+   * Keeps a command until one of the nodes that serve it has handled it, also after they were away; nobody hears its
+   * answer. It may come twice, so its contract needs `idempotency`. Settles once the backend's queue has it. Never rejects.
+   */
+  enqueue(command: Message<"command">, options?: EnqueueOptions): Promise<Result<void>>;
   /** Who leads the cluster, as this node sees it; `undefined` while nobody does. */
   readonly leader: Leader | undefined;
   /**

@@ -1,12 +1,13 @@
 import { CatgaError, failure, type Fault, faultOf, ok, type Result, systemFault } from "../result.ts";
 import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
-import type { Queue, QueueItem } from "../ports/queue.ts";
+import type { QueueItem } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import type { Pushing } from "./command_group.ts";
 
 /** What bounds a {@linkcode push}. */
 export interface PushLimits {
-  readonly queue: Queue;
+  readonly queue: Pushing;
   readonly runtime: Runtime;
   /** When to give up, by the runtime's `clock.mono()`, in ms. */
   readonly deadline: number;

@@ -32,6 +32,7 @@
  */
 export * from "./crash_point.ts";
 export * from "./decider_scenario.ts";
+export * from "./discovery_conformance.ts";
 export * from "./drain.ts";
 export * from "./event_store_conformance.ts";
 export type { FaultKind, FaultOptions, FaultPlan } from "./fault_plan.ts";

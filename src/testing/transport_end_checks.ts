@@ -146,6 +146,11 @@ export const endChecks: Readonly<Record<string, (trial: TransportTrial) => Promi
       await trial.pause();
       same("afterwards", [sent.end, signal.aborted], ["ok", false]);
     }
+    const late = trial.send("?");
+    await trial.eventually("the receiver gets the frame", () => all.length > 3);
+    all.at(-1)!.finish();
+    same("how it ended", await trial.ended(late), "ok");
+    must("a signal that is asked for afterwards has not aborted", !signalOf(all.at(-1)!).aborted);
   },
 
   "of many, those that are given up take no others with them": async (trial) => {

@@ -43,6 +43,28 @@ export const lifeChecks: Readonly<Record<string, (trial: TransportTrial) => Prom
     must("the caller's exchange ends", ["CANCELLED", "TRANSPORT"].includes(await trial.ended(sent)));
   },
 
+  "what is sent in the turn in which either is disposed ends": async (trial) => {
+    const { caller, receiver } = trial.subject;
+    const got = new Set<unknown>();
+    await trial.serve(async (frame, reply) => {
+      got.add(frame);
+      await trial.subject.pass(1);
+      await reply(frame);
+    });
+    const send = (n: number): Sent => trial.send(`${n}`);
+    const sent = Array.from({ length: 50 }, (_, n) => send(n));
+    await trial.subject.pass(1);
+    sent.push(...Array.from({ length: 50 }, (_, n) => send(50 + n)));
+    const disposing = [receiver, caller].map(({ transport }) => transport[Symbol.asyncDispose]());
+    sent.push(...Array.from({ length: 10 }, (_, n) => send(100 + n)));
+    await trial.settles("disposing", Promise.all(disposing));
+    for (const [n, each] of sent.entries()) {
+      const end = await trial.ended(each);
+      must(`${n} is answered or fails, not ${end}`, ["ok", "TRANSPORT", "UNAVAILABLE"].includes(end));
+      must(`${n} is UNAVAILABLE, but was received`, end !== "UNAVAILABLE" || !got.has(`${n}`));
+    }
+  },
+
   "a caller's that is disposed while a reply is being taken hands on no other": async (trial) => {
     const { all } = await trial.hold();
     let open = (): void => {};

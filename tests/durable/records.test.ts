@@ -427,7 +427,7 @@ describe("what a record has to tell", () => {
 
   test("goes by its contract's key, and commands by their name", async () => {
     const { runtime, store } = desk();
-    const Charge = command("charge", { input: type<number>(), output: type<void>() });
+    const Charge = command("charge", { input: type<number>(), output: type<void>(), idempotency: {} });
     await now(
       records<number>("carts", { store, runtime }).update("ann", (_, tx) => {
         tx.publish(Noted({ text: "a" }));
@@ -443,7 +443,7 @@ describe("what a record has to tell", () => {
       ["noted", "carts/ann"],
       ["keyed", "k"],
       ["keyed", "own"],
-      ["charge", "carts/ann"],
+      ["commands/charge", "carts/ann"],
     ]);
     const ids = pending.map(([id]) => id);
     expect(ids).toEqual(ids.map((_, at) => `carts/ann@1.${at}`));

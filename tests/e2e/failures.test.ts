@@ -1,11 +1,11 @@
 /** What happens to calls when a node dies, stands still or is replaced. */
 
 import { expect, test } from "bun:test";
-import { allOnline, healthOf, type NodeProcess, startAgain, until } from "./cluster.ts";
+import { allOnline, healthOf, mixed, type NodeProcess, startAgain, until, withCluster } from "./cluster.ts";
 import { type Call, Load } from "./load.ts";
 import { withShop } from "./shop.ts";
 
-test("killing a node costs the calls in flight there, and no later one", async () => {
+test("killing a node costs no order, not even one that it had begun", async () => {
   await withShop(async ([first, second, third]) => {
     const load = new Load([first!.url, third!.url], 32);
     try {
@@ -15,19 +15,17 @@ test("killing a node costs the calls in flight there, and no later one", async (
       load.mark("killed");
       await allOnline([first!, third!]);
       load.mark("removed");
-      await until("more load", () => load.done("killed") > 200 && load.done("removed") > 200);
+      await until("more load", () => load.done("killed") > 20 && load.done("removed") > 200);
     } finally {
       await load.stop();
     }
-    const failed = load.failed();
-    expect(failed.filter(({ began }) => began !== "").map(shown)).toEqual([]);
-    expect(failed.length).toBeLessThanOrEqual(32);
-    expect(failed.filter((call) => !isProblem(call, ["TRANSPORT"])).map(shown)).toEqual([]);
+    expect(load.failed().map(shown)).toEqual([]);
   });
 }, 180_000);
 
 test("a node that stands still is left out after the timeout, and comes back when it goes on", async () => {
-  await withShop(async (nodes) => {
+  // Without a file: a process that is stopped in the middle of a write holds it for as long.
+  await withCluster(await mixed(), async (nodes) => {
     const [first, second, third] = nodes;
     const load = new Load([first!.url, third!.url], 8);
     try {

@@ -1,14 +1,17 @@
 /** `npm start`. It is a script of this repository, so these are not there for the packed package on Node. */
 
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { ask } from "./ask.ts";
 import { end, type Running, start, until } from "./cluster.ts";
 
 const script = new URL("../../tools/start.mjs", import.meta.url);
+const order = { productId: "product-123", quantity: 1 };
 
 if (existsSync(script)) {
   describe("npm start", () => {
@@ -17,11 +20,7 @@ if (existsSync(script)) {
         const nodes = await announced(running);
         expect(nodes).toHaveLength(3);
         for (const { url } of nodes) {
-          expect(await ask("POST", `${url}/orders`, { productId: "product-123", quantity: 1 })).toMatchObject(
-            {
-              status: 201,
-            },
-          );
+          expect(await ask("POST", `${url}/orders`, order)).toMatchObject({ status: 201 });
         }
         expect(running.lines.filter((line) => line.startsWith("  curl "))).toHaveLength(3);
         await until(
@@ -41,15 +40,53 @@ if (existsSync(script)) {
         await until("its end was reported", () => running.lines.includes("node-2 ended by SIGKILL"));
         for (let i = 0; i < 6; i++) {
           const url = `${nodes[i % 2 * 2]!.url}/orders`;
-          expect(await ask("POST", url, { productId: "product-123", quantity: 1 })).toMatchObject({
-            status: 201,
-          });
+          expect(await ask("POST", url, order)).toMatchObject({ status: 201 });
         }
         running.kill("SIGTERM");
         expect(await running.ended).toEqual({ code: 1, signal: null });
         expect(nodes.filter(({ pid }) => isAlive(pid))).toEqual([]);
       });
     }, 120_000);
+
+    test("has its orders again when it is started again, and says where they are", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "catga-start-"));
+      const file = join(folder, "new", "orders.db");
+      const made: unknown[] = [];
+      try {
+        await withStart("0", async (running) => {
+          for (const { url } of await announced(running)) {
+            made.push((await ask("POST", `${url}/orders`, order)).body);
+          }
+          expect(running.lines).toContain(`They keep what they do in ${file}`);
+          running.kill("SIGINT");
+          expect(await running.ended).toEqual({ code: 0, signal: null });
+        }, file);
+        await withStart("0", async (running) => {
+          for (const { url } of await announced(running)) {
+            for (const each of made) {
+              const { orderId } = each as { readonly orderId: string };
+              expect((await ask("GET", `${url}/orders/${orderId}`)).body).toEqual(each);
+            }
+          }
+        }, file);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    }, 180_000);
+
+    test("keeps them in the working directory if nothing else is said", async () => {
+      const folder = mkdtempSync(join(tmpdir(), "catga-start-"));
+      try {
+        const { storageFile } = await import(new URL("start/storage.mjs", script).href) as {
+          storageFile(env: Readonly<Record<string, string>>, folder: string): string;
+        };
+        expect(storageFile({}, folder)).toBe(join(folder, ".catga", "orders.db"));
+        expect(existsSync(join(folder, ".catga"))).toBe(true);
+        expect(storageFile({ STORAGE: "mine.db" }, folder)).toBe(join(folder, "mine.db"));
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
 
     test("says which port is taken, and starts nothing", async () => {
       const taken = createServer();
@@ -67,11 +104,17 @@ if (existsSync(script)) {
   });
 }
 
-async function withStart(ports: string, use: (running: Running) => Promise<void>): Promise<void> {
+async function withStart(
+  ports: string,
+  use: (running: Running) => Promise<void>,
+  file?: string,
+): Promise<void> {
   const deno = "Deno" in globalThis ? ["run", "-A"] : [];
+  const folder = mkdtempSync(join(tmpdir(), "catga-start-"));
   const running = start([process.execPath, ...deno, "tools/start.mjs"], {
     CATGA_PORTS: ports,
     HEARTBEAT: "300",
+    STORAGE: file ?? join(folder, "orders.db"),
   });
   try {
     await use(running);
@@ -82,6 +125,7 @@ async function withStart(ports: string, use: (running: Running) => Promise<void>
     running.kill("SIGTERM");
     await Promise.race([running.ended, new Promise((resolve) => setTimeout(resolve, 25_000).unref?.())]);
     await end(running);
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

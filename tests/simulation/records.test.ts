@@ -36,7 +36,7 @@ describe("records and their events", () => {
 });
 
 describe("the simulation notices", () => {
-  const mutants: Readonly<Record<string, readonly [mutant: RecordsMutant, found: RegExp]>> = {
+  const mutants: Readonly<Record<string, readonly [mutant: RecordsMutant, found: RegExp, from?: number]>> = {
     "a change that does not say beforehand that there is something to tell": [
       {
         store: (store) => ({
@@ -72,6 +72,8 @@ describe("the simulation notices", () => {
         }),
       },
       /not all is told/,
+      // It takes a write that is late by seconds, at the very end: one seed in some hundreds has it.
+      340,
     ],
     "a relay that takes a mark away that was written again": [
       { relayStore: (store) => ({ delete: (key) => store.delete(key) }) },
@@ -89,10 +91,10 @@ describe("the simulation notices", () => {
       /were paid and/,
     ],
   };
-  for (const [name, [mutant, found]] of Object.entries(mutants)) {
+  for (const [name, [mutant, found, from = 1]] of Object.entries(mutants)) {
     test(name, async () => {
       let failure = "";
-      for (let seed = 1; seed <= 500 && !found.test(failure); seed++) {
+      for (let seed = from; seed < from + 1000 && !found.test(failure); seed++) {
         failure = await runRecords({ seed, drain, mutant }).then(() => "", (error: Error) => error.message);
       }
       expect(failure).toMatch(found);

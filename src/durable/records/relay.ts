@@ -1,5 +1,6 @@
 import { faultOf } from "../../result.ts";
 import type { Queue } from "../../ports/queue.ts";
+import { keepingCommands } from "../command_group.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { KeptLease } from "../kept_lease.ts";
@@ -66,7 +67,8 @@ export interface Relay extends AsyncDisposable {
  * ```
  */
 export function startRelay(options: RelayOptions): Relay {
-  const { store, queue, runtime, owner, ttl = 2000, poll = 2000, concurrency = 16 } = options;
+  const { store, runtime, owner, ttl = 2000, poll = 2000, concurrency = 16 } = options;
+  const queue = keepingCommands(options.queue);
   for (
     const [name, value, least] of [["ttl", ttl, 100], ["poll", poll, 1], [
       "concurrency",

@@ -1,7 +1,7 @@
 import { faultOf } from "../../result.ts";
 import { backoff } from "../../internal/backoff.ts";
 import { sleep } from "../../internal/sleep.ts";
-import type { Queue } from "../../ports/queue.ts";
+import type { Pushing } from "../command_group.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
@@ -12,7 +12,7 @@ import { QueueAway, type RelayMark, tend, type TendHost } from "./tend.ts";
 /** What a term stands on. */
 export interface RelayTermHost {
   readonly store: Store;
-  readonly queue: Queue;
+  readonly queue: Pushing;
   readonly runtime: Runtime;
   /** Ends the term. */
   readonly signal: AbortSignal;

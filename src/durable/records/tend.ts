@@ -1,5 +1,6 @@
 import { CatgaError, faultOf } from "../../result.ts";
-import type { Queue, QueueItem } from "../../ports/queue.ts";
+import type { Pushing } from "../command_group.ts";
+import type { QueueItem } from "../../ports/queue.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, Store } from "../../ports/store.ts";
 import {
@@ -28,7 +29,7 @@ export interface RelayMark {
 /** What tending to a record takes. */
 export interface TendHost {
   readonly store: Store;
-  readonly queue: Queue;
+  readonly queue: Pushing;
   readonly runtime: Pick<Runtime, "clock">;
   /** Asks the store or the queue, for a bounded time. */
   readonly ask: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;

@@ -3,6 +3,7 @@ import { checkTree } from "../../internal/safe_json.ts";
 import type { Context } from "../../mediator/types.ts";
 import { contractOf } from "../../message/contract.ts";
 import type { Message } from "../../message/message.ts";
+import { topicOfCommand } from "../command_group.ts";
 import { checkPush } from "../../ports/queue_faults.ts";
 import { json } from "../../wire/json.ts";
 import { encodeParcel } from "../../wire/parcel.ts";
@@ -20,7 +21,10 @@ export interface TellOptions {
 export interface Transaction {
   /** Tells an event, at least once and under one id, after the change was kept; never if it was not. */
   publish(event: Message<"reliable">, options?: TellOptions): void;
-  /** Asks for a command in the same way: it waits in the queue under its name, and nobody hears its answer. */
+  /**
+   * Asks for a command in the same way: it waits in the queue for a node that serves it, and nobody hears its answer. It
+   * may come twice, so its contract needs `idempotency`.
+   */
   enqueue(command: Message<"command">, options?: TellOptions): void;
 }
 
@@ -55,6 +59,9 @@ export class Outgoing implements Transaction {
   }
 
   enqueue(command: Message<"command">, options: TellOptions = {}): void {
+    if (contractOf(command)?.idempotency === undefined && command.kind === "command") {
+      refuse(`enqueue "${command.type}"`, "it may come twice, so its contract needs idempotency");
+    }
     this.#take("enqueue", "command", command, options);
   }
 
@@ -81,8 +88,9 @@ export class Outgoing implements Transaction {
         checkTree([[body]]);
         const parcel = { type, id, body, correlationId, causationId, headers };
         const payload = encodeParcel(json, parcel) as string;
-        checkPush(type, [{ id, key, payload }]);
-        return { id, topic: type, key, payload };
+        const topic = message.kind === "command" ? topicOfCommand(type) : type;
+        checkPush(topic, [{ id, key, payload }]);
+        return { id, topic, key, payload };
       } catch (thrown) {
         return refuse(`tell "${type}"`, (thrown as Error).message);
       }

@@ -1,0 +1,27 @@
+import type { Queue } from "../ports/queue.ts";
+
+/** The group of all nodes that serve a command: one of them handles it. */
+export const COMMANDS = "commands";
+const PREFIX = "commands/";
+
+/** Where commands of a name wait; no event has such a name. */
+export function topicOfCommand(type: string): string {
+  return PREFIX + type;
+}
+
+/** The part of a queue that messages are put into. */
+export type Pushing = Pick<Queue, "push">;
+
+/** A queue that keeps commands also before any node that serves them was there. */
+export function keepingCommands(queue: Queue): Pushing {
+  const begun = new Set<string>();
+  return {
+    push: async (topic, items, options) => {
+      if (topic.startsWith(PREFIX) && !begun.has(topic)) {
+        await queue.subscribe(topic, COMMANDS, options);
+        begun.add(topic);
+      }
+      await queue.push(topic, items, options);
+    },
+  };
+}

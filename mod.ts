@@ -58,6 +58,7 @@ export type {
   Awaitable,
   BatchOptions,
   Context,
+  DeliveryFacts,
   Dispatcher,
   HandlerFor,
   OwnedShard,

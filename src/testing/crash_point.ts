@@ -30,6 +30,7 @@ export class CrashPoint {
   readonly #options: CrashPointOptions;
   #passed = 0;
 
+  /** Makes one that nothing has been asked of yet. */
   constructor(options: CrashPointOptions) {
     this.#options = options;
   }

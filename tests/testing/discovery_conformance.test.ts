@@ -24,14 +24,20 @@ async function byApi(nodes: readonly number[]): Promise<DiscoveryUnderTest> {
   api.put("a", { endpoints: podsOf(nodes) });
   let outcome: LookOutcome = "found";
   const silent = new Set<ReadableStreamDefaultController<Uint8Array>>();
-  const keepSilent = (): Response =>
-    new Response(
-      new ReadableStream<Uint8Array>({ start: (controller) => void silent.add(controller) }),
-      { headers: { "content-type": "application/json" } },
-    );
+  const keepSilent = (): Response => {
+    let mine: ReadableStreamDefaultController<Uint8Array>;
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        mine = controller;
+        silent.add(controller);
+      },
+      cancel: () => void silent.delete(mine),
+    });
+    return new Response(body, { headers: { "content-type": "application/json" } });
+  };
   api.instead = () => outcome === "failed" ? status(500) : outcome === "silent" ? keepSilent() : undefined;
   const speak = (): void => {
-    for (const controller of silent) controller.error(new Error("broken off"));
+    for (const controller of silent) controller.close();
     silent.clear();
   };
   return {

@@ -1,5 +1,4 @@
 import { fail, handle, type Module, unwrap } from "@catga/catga";
-import { bulkhead } from "@catga/catga/behaviors";
 import { records, type RecordsOptions } from "@catga/catga/durable";
 import { OrderCreated, ReserveStock } from "./contracts.ts";
 
@@ -23,5 +22,5 @@ export function stock(keeping: RecordsOptions<number>, say: (text: string) => vo
     }, { context: { id: orderId, correlationId, headers } });
     say(`reserved ${quantity} x ${productId}, ${left} left`);
     return { left: left! };
-  }, { behaviors: [bulkhead({ concurrency: 1, queue: 1000 })] });
+  });
 }

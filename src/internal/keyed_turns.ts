@@ -8,6 +8,11 @@ export class KeyedTurns {
     return this.#last.size;
   }
 
+  /** Whether a key is in somebody's hands. */
+  has(key: string): boolean {
+    return this.#last.has(key);
+  }
+
   /** How many wait for a turn. */
   get waiting(): number {
     return this.#waiting;

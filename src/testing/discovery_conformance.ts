@@ -79,12 +79,14 @@ export function discoveryConformance(
     run: async () => {
       const subject = await make([1, 2, 3]);
       const trial = new DiscoveryTrial(subject, refresh);
+      const close = (): Promise<void> => trial.close().finally(() => subject.close?.());
       try {
         await check(trial);
-      } finally {
-        await trial.close();
-        await subject.close?.();
+      } catch (thrown) {
+        await close().catch(() => {});
+        throw thrown;
       }
+      await close();
     },
   }));
 }

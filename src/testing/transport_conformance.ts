@@ -79,14 +79,16 @@ export function transportConformance(
     run: async () => {
       const subject = await make();
       const trial = new TransportTrial(subject, pause, size);
+      const close = (): Promise<void> => trial.close().finally(() => subject.close?.());
       try {
         await check(trial);
         await trial.pause();
         trial.judge();
-      } finally {
-        await trial.close();
-        await subject.close?.();
+      } catch (thrown) {
+        await close().catch(() => {});
+        throw thrown;
       }
+      await close();
     },
   }));
 }

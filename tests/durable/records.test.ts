@@ -61,9 +61,24 @@ describe("a record", () => {
     const { time, runtime, store } = desk();
     const accounts = records<Account>("accounts", { store, runtime });
     const all = Promise.all(Array.from({ length: 32 }, () => accounts.update("ann", add(1))));
-    await time.advance(10_000);
+    await time.advance(5000);
     await now(all);
     expect(await now(accounts.get("ann"))).toEqual({ balance: 32 });
+  });
+
+  test("is changed in the order in which that was asked for, however many do", async () => {
+    const { time, runtime, store } = desk();
+    const lines = records<number[]>("lines", { store, runtime });
+    const all = Promise.all(
+      Array.from({ length: 500 }, (_, at) => lines.update("one", (line = []) => [...line, at])),
+    );
+    const left = new AbortController();
+    const given = faultOf(lines.update("one", () => [], { signal: left.signal }));
+    left.abort();
+    await time.advance(5000);
+    await now(all);
+    expect(await now(lines.get("one"))).toEqual(Array.from({ length: 500 }, (_, at) => at));
+    expect(await now(given)).toBe("CANCELLED");
   });
 
   test("says it when others change it each time (C14: retries have a bound)", async () => {

@@ -8,6 +8,7 @@ import { askStore } from "../ask_store.ts";
 import type { DoneMarks } from "../consumer.ts";
 import { DAY } from "./inbox.ts";
 import { keyOfRecord, readRecord } from "./record_entry.ts";
+import { RecordTurns } from "./record_turns.ts";
 import type { Relay } from "./relay.ts";
 import type { Cause, Transaction } from "./transaction.ts";
 import { Update, type UpdateHost } from "./update.ts";
@@ -83,6 +84,8 @@ const TIMEOUT = 10_000;
 const LONGEST = 60_000;
 /** The longest one question to the store may take, in ms. */
 const PATIENCE = 3000;
+/** How many changes may wait for others of their record. */
+const WAITING = 10_000;
 
 /**
  * Records in a store, with what they tell and what was applied to them. Their messages are told by whoever runs
@@ -121,6 +124,7 @@ export function records<T>(name: string, options: RecordsOptions<T>): Records<T>
     throw new RangeError(`Cannot keep "${name}": retention is ${retention}, but must be more than 0 ms`);
   }
   const { clock } = runtime;
+  const turns = new RecordTurns(clock);
   const nextAttempt = createIdSource(() => runtime.random.u32());
   const decode = async (text: string | undefined): Promise<T | undefined> => {
     return text === undefined ? undefined : await checked<T>(name, schema, JSON.parse(text));
@@ -153,10 +157,30 @@ export function records<T>(name: string, options: RecordsOptions<T>): Records<T>
       return await decode(readRecord(entry).state);
     },
     update: async (id, change, { context: cause, step, signal } = {}) => {
-      const order = { change, cause, step, signal, attempt: nextAttempt(), deadline: clock.mono() + timeout };
-      return await new Update(host, { ...order, key: keyOf(id), name: `${name}/${id}` }).run();
+      const key = keyOf(id);
+      const deadline = clock.mono() + timeout;
+      if (turns.waiting >= WAITING) throw crowded(key, `${WAITING} changes wait already, as many as may`);
+      const end = await turns.take(key, deadline, signal);
+      try {
+        if (signal?.aborted) throw givenUp(key);
+        if (clock.mono() >= deadline) throw crowded(key, "others changed it all the time");
+        const order = { change, cause, step, signal, attempt: nextAttempt(), deadline };
+        return await new Update(host, { ...order, key, name: `${name}/${id}` }).run();
+      } finally {
+        end();
+      }
     },
   };
+}
+
+function crowded(key: string, why: string): CatgaError {
+  return new CatgaError(systemFault("OVERLOADED", `Cannot change "${key}": ${why}; nothing was done`));
+}
+
+function givenUp(key: string): CatgaError {
+  return new CatgaError(
+    systemFault("CANCELLED", `Cannot change "${key}": it was given up; nothing was done`),
+  );
 }
 
 async function checked<T>(name: string, schema: Schema<unknown, T> | undefined, state: unknown): Promise<T> {

@@ -67,7 +67,9 @@ function dataOf(code: SystemCode, known: string | undefined, status: number, err
 
 /** What a status says by itself. A 5xx may come from a proxy, so the handler may have run. */
 function codeOfStatus(status: number): SystemCode {
-  if (status === 400 || status === 413 || status === 415 || status === 422) return "VALIDATION";
+  if (status === 400 || status === 413 || status === 415 || status === 422 || status === 431) {
+    return "VALIDATION";
+  }
   if (status === 404 || status === 405) return "NO_HANDLER";
   if (status === 408 || status === 504) return "TIMEOUT";
   if (status === 409) return "CONFLICT";

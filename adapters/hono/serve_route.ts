@@ -7,7 +7,7 @@ import type { Runtime } from "../../src/ports/runtime.ts";
 import type { Problem, Route } from "../client/mod.ts";
 import { eventStream } from "./event_stream.ts";
 import { inputOf } from "./input.ts";
-import { answerProblem, faultOfThrown, problemOf, writeProblem } from "./problem.ts";
+import { answerProblem, faultOfThrown, problemOf, refusal, writeProblem } from "./problem.ts";
 
 /** What all routes of an app have in common. */
 export interface Serving {
@@ -42,6 +42,13 @@ export function serveRoute(entry: Route, serving: Serving): (context: Context) =
     const read = await input(req);
     if (read.refused !== undefined) return refuse(entry, serving, read.refused);
     const headers = allowed(req.raw.headers, serving.headers);
+    if (typeof headers === "string") {
+      return refuse(
+        entry,
+        serving,
+        refusal(431, `The header "${headers}" has more than ${HEADER_LENGTH} characters`),
+      );
+    }
     return answer(entry, serving, contract(read.json), req.raw, headers);
   };
 }
@@ -140,11 +147,13 @@ async function answerStream(
   }
 }
 
-function allowed(headers: Headers, names: readonly string[]): SendOptions["headers"] {
+function allowed(headers: Headers, names: readonly string[]): SendOptions["headers"] | string {
   let found: Record<string, string> | undefined;
   for (const name of names) {
     const value = headers.get(name);
-    if (value !== null && value.length <= HEADER_LENGTH) (found ??= {})[name] = value;
+    if (value === null) continue;
+    if (value.length > HEADER_LENGTH) return name;
+    (found ??= {})[name] = value;
   }
   return found;
 }

@@ -6,7 +6,7 @@ import { memoryQueue } from "./queue.ts";
 import { memoryStore } from "./store.ts";
 
 /** Keeps things in this process, for all who are given it. Nothing outlives the process. */
-export function memoryStorage(clock: Clock = systemRuntime().clock): Storage {
+export function memoryStorage(clock: Clock = systemRuntime().clock): Required<Storage> {
   return {
     durability: "none",
     store: memoryStore({ clock }),

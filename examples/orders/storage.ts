@@ -11,6 +11,6 @@ export type OrderStorage = Required<Storage> & AsyncDisposable;
  */
 export async function openStorage(path: string | undefined): Promise<OrderStorage> {
   if (path !== undefined) return await sqlite(path, { durability: "process" });
-  const storage = memoryStorage() as Required<Storage>;
+  const storage = memoryStorage();
   return { ...storage, [Symbol.asyncDispose]: () => Promise.resolve() };
 }

@@ -68,8 +68,13 @@ export class DiscoveryTrial {
   /** Ends a look, which may wait for nothing. */
   async end(opened: OpenDiscovery): Promise<void> {
     let ended = false;
-    const ending = Promise.resolve(opened[Symbol.asyncDispose]()).then(() => void (ended = true));
-    await Promise.race([ending, this.subject.pass(AT_ONCE * this.#refresh)]);
+    let failed: unknown;
+    Promise.resolve(opened[Symbol.asyncDispose]()).then(
+      () => ended = true,
+      (thrown: unknown) => failed = thrown,
+    );
+    await this.subject.pass(AT_ONCE * this.#refresh);
+    if (failed !== undefined) throw new Error(`Disposing failed: ${String(failed)}`);
     if (!ended) throw new Error("Disposing waited for something outside the process");
   }
 

@@ -58,9 +58,9 @@ describe("a command that is enqueued", () => {
     await node.enqueue(Mail("a"));
     await until(() => node.inspect().deliveries[0]!.handled === 1);
     expect(handled).toBe(1);
-    await storage.queue!.push("commands/mail", [{ id: "odd", payload: "{" }]);
+    await storage.queue.push("commands/mail", [{ id: "odd", payload: "{" }]);
     await until(() => node.inspect().deliveries[0]!.buried === 1);
-    const { letters } = await deadLetters(storage.store!, { runtime }).list();
+    const { letters } = await deadLetters(storage.store, { runtime }).list();
     expect(letters).toMatchObject([{
       topic: "commands/mail",
       group: "commands",
@@ -72,7 +72,7 @@ describe("a command that is enqueued", () => {
 
   test("comes from a record's outbox, with the change that wants it", async () => {
     const storage = memoryStorage();
-    const store = storage.store!;
+    const store = storage.store;
     const sent: string[] = [];
     const Paid = reliableEvent("paid", { data: type<string>(), delivery: { qos: 2 } });
     const orders = records<string>("orders", { store, runtime });
@@ -85,7 +85,7 @@ describe("a command that is enqueued", () => {
         }, { context });
       }, { name: "orders" }),
     ]);
-    await using _relay = startRelay({ store, queue: storage.queue!, runtime, owner: "a" });
+    await using _relay = startRelay({ store, queue: storage.queue, runtime, owner: "a" });
     await node.publish(Paid("7"));
     await until(() => sent.length === 1);
     expect(sent).toEqual(["7"]);

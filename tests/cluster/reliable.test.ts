@@ -14,7 +14,7 @@ import {
 import { type ClusterOptions, joinCluster, type Node } from "@catga/catga/cluster";
 import { deadLetters } from "@catga/catga/durable";
 import { memory, memoryStorage } from "@catga/catga/memory";
-import { type Backend, type Queue, type Storage, systemRuntime, withStorage } from "@catga/catga/ports";
+import { type Backend, type Queue, systemRuntime, withStorage } from "@catga/catga/ports";
 
 const timing = { heartbeat: 20, timeout: 100 };
 const quick = { attempts: 2, redeliver: [10] };
@@ -107,7 +107,7 @@ describe("a reliable event", () => {
     }, { name: "bad" });
     await cluster.join("a", "shop", [bad, on(Paid, () => void heard.push("good"), { name: "good" })]);
     await cluster.node("a").publish(Paid("a1"), { headers: { tenant: "t" } });
-    const letters = deadLetters(cluster.storage.store!, { runtime: systemRuntime() });
+    const letters = deadLetters(cluster.storage.store, { runtime: systemRuntime() });
     await until(() => cluster.node("a").inspect().deliveries[0]!.buried === 1);
     const { letters: [letter], total } = await letters.list({ topic: "paid" });
     expect([total, letter]).toMatchObject([1, {
@@ -245,7 +245,7 @@ describe("a node that hears reliable events", () => {
 
 /** Nodes that share a storage. */
 class Cluster {
-  readonly storage = memoryStorage() as Storage & { queue: Queue };
+  readonly storage = { ...memoryStorage() };
   readonly #backend: Backend = withStorage(memory(), this.storage);
   readonly #nodes: Map<string, Node> = new Map();
 

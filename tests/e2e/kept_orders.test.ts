@@ -5,7 +5,7 @@ import { createMediator } from "@catga/catga";
 import { createClient } from "@catga/catga/client";
 import { startRelay } from "@catga/catga/durable";
 import { memoryStorage } from "@catga/catga/memory";
-import { type Storage, systemRuntime } from "@catga/catga/ports";
+import { systemRuntime } from "@catga/catga/ports";
 import { api } from "../../examples/orders/api.ts";
 import { CreateOrder, GetOrder, type Order, ReserveStock } from "../../examples/orders/contracts.ts";
 import { stock } from "../../examples/orders/stock.ts";
@@ -63,7 +63,7 @@ test(
 );
 
 test("an order that comes again takes nothing more and is told of once", async () => {
-  const { store, queue } = memoryStorage() as Required<Storage>;
+  const { store, queue } = memoryStorage();
   const runtime = systemRuntime();
   const app = createMediator({ handlers: stock({ store, runtime }, () => {}), runtime });
   const reserve = ReserveStock({

@@ -94,7 +94,7 @@ function byName(nodes: readonly number[], srv: boolean): Promise<DiscoveryUnderT
     pass: async (ms) => {
       const end = simulation.time + ms;
       until = Math.max(until, end);
-      while (simulation.time < end) await turn();
+      while (open && simulation.time < end) await turn();
     },
     close: async () => {
       open = false;

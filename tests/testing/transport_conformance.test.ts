@@ -81,7 +81,7 @@ function simulated(): Promise<TransportUnderTest> {
     pass: async (ms) => {
       const end = simulation.time + ms;
       until = Math.max(until, end);
-      while (simulation.time < end) await turn();
+      while (opened && simulation.time < end) await turn();
     },
     close: async () => {
       opened = false;

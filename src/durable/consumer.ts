@@ -4,6 +4,7 @@ import { sleep } from "../internal/sleep.ts";
 import { within } from "../internal/within.ts";
 import type { Delivery, Queue } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import { askStore } from "./ask_store.ts";
 import { deliveryName } from "./dead_letters_name.ts";
 import { Grip } from "./grip.ts";
 
@@ -59,11 +60,14 @@ export interface ConsumerStats {
   readonly buried: number;
 }
 
-/** How long the queue is asked to wait for something to do, in ms. */
+/** How long the queue is asked to wait for something to do, in ms, and how much longer an answer may take. */
 const WAIT = 5000;
+const PATIENCE = 10_000;
 /** How long to wait between two tries of anything, in ms: twice as long each time, up to the second. */
 const DELAY = 100;
 const LONGEST = 5000;
+/** How often burying is tried before it is put off where others need the place. */
+const BURIALS = 5;
 /** How often a delivery may end the process that has it, beyond its redeliveries, before it is buried unseen. */
 const CRASHES = 10;
 /** What trying again does not heal. */
@@ -109,7 +113,7 @@ export class Consumer {
   async #subscribe(): Promise<boolean> {
     const { queue, topic, group, idle } = this.#host;
     try {
-      await queue.subscribe(topic, group, { idle, signal: this.#closed.signal });
+      await this.#ask(PATIENCE, (signal) => queue.subscribe(topic, group, { idle, signal }));
       return true;
     } catch (thrown) {
       this.#warn("consumer.unreachable", "the queue cannot be asked just now", thrown);
@@ -118,7 +122,7 @@ export class Consumer {
   }
 
   async #pull(subscribed: boolean): Promise<void> {
-    const { queue, runtime, topic, group, concurrency, lease } = this.#host;
+    const { runtime, concurrency } = this.#host;
     const { signal } = this.#closed;
     let failures = subscribed ? 0 : 1;
     while (!signal.aborted) {
@@ -134,10 +138,9 @@ export class Consumer {
         await new Promise<void>((resolve) => this.#free = resolve);
         continue;
       }
-      const max = concurrency - this.#working.size;
       try {
         const began = runtime.clock.mono();
-        for (const delivery of await queue.pull(topic, group, { max, lease, wait: WAIT, signal })) {
+        for (const delivery of await this.#due(concurrency - this.#working.size)) {
           this.#take(delivery, began);
         }
         failures = 0;
@@ -148,6 +151,21 @@ export class Consumer {
         }
       }
     }
+  }
+
+  /** Waits for deliveries, for a small part of their lease; those that come when nobody waits are given back. */
+  #due(max: number): Promise<readonly Delivery[]> {
+    const { queue, topic, group, lease } = this.#host;
+    const wait = Math.min(WAIT, lease / 3);
+    return this.#ask(wait + PATIENCE, async (signal) => {
+      const deliveries = await queue.pull(topic, group, { max, lease, wait, signal });
+      if (signal.aborted) { for (const delivery of deliveries) delivery.retry(0).catch(() => {}); }
+      return deliveries;
+    });
+  }
+
+  #ask<T>(limit: number, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return askStore({ clock: this.#host.runtime.clock, limit, signal: this.#closed.signal }, ask);
   }
 
   #take(delivery: Delivery, since: number): void {
@@ -183,6 +201,7 @@ export class Consumer {
       this.#counts.handled++;
       return;
     }
+    if (grip.lost) throw grip.signal.reason;
     const delay = grip.lettingGo ? 0 : PERMANENT.has(fault.code) ? undefined : redeliver[attempt - 1];
     if (delay === undefined) return await this.#bury(delivery, grip, fault);
     await grip.persist(() => delivery.retry(delay));
@@ -193,6 +212,7 @@ export class Consumer {
   async #attempts(delivery: Delivery, grip: Grip): Promise<Fault | undefined> {
     const { attempts, handle, runtime } = this.#host;
     for (let failures = 1;; failures++) {
+      await grip.hold();
       const result = await handle(delivery, grip.signal);
       if (result.ok) return undefined;
       if (failures >= attempts || PERMANENT.has(result.error.code) || grip.signal.aborted) {
@@ -204,8 +224,16 @@ export class Consumer {
   }
 
   async #bury(delivery: Delivery, grip: Grip, fault: Fault): Promise<void> {
-    const { bury, topic, group } = this.#host;
-    await grip.persist(() => bury(delivery, fault));
+    const { bury, topic, group, redeliver, concurrency } = this.#host;
+    const enough = (failures: number): boolean => failures >= BURIALS && this.#working.size >= concurrency;
+    try {
+      await grip.persist(() => bury(delivery, fault), enough);
+    } catch (thrown) {
+      this.#warn("consumer.unburied", `"${delivery.id}" cannot become a dead letter just now`, thrown);
+      await grip.persist(() => delivery.retry(Math.max(redeliver.at(-1) ?? 0, LONGEST)));
+      this.#counts.putBack++;
+      return;
+    }
     await grip.persist(() => delivery.ack());
     this.#counts.buried++;
     this.#host.runtime.log({

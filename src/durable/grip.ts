@@ -3,10 +3,13 @@ import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Delivery } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import { askStore } from "./ask_store.ts";
 
 /** How long to wait between two tries, in ms: twice as long each time, up to the second. */
 const DELAY = 50;
 const LONGEST = 2000;
+/** How long an answer may take, in ms, before it counts as lost. */
+const PATIENCE = 10_000;
 
 /** Keeps a delivery with this process while it is worked on, by letting its lease last. */
 export class Grip {
@@ -39,21 +42,35 @@ export class Grip {
     return this.#lettingGo;
   }
 
+  /** Whether it was taken away. */
+  get lost(): boolean {
+    return this.#over.signal.aborted && !this.#lettingGo;
+  }
+
   /** Asks whoever works on it to stop, so that it can be given back. */
   letGo(): void {
     this.#lettingGo = true;
     this.#end("CANCELLED", "this process stops");
   }
 
-  /** Repeats something until it goes well; rejects when it cannot, or when the lease is over. */
-  async persist<T>(work: () => Promise<T>): Promise<T> {
+  /** Makes sure that it is still this process's, also after that has stood still; rejects when it may be another's. */
+  async hold(): Promise<void> {
+    const { clock } = this.#runtime;
+    if (clock.mono() < this.#until) return;
+    const began = clock.mono();
+    await this.#ask(() => this.#delivery.extend(this.#lease));
+    this.#until = began + this.#lease;
+  }
+
+  /** Repeats something until it goes well; rejects when it cannot, when nobody wants it after so many failures, or when the lease is over. */
+  async persist<T>(work: () => Promise<T>, enough?: (failures: number) => boolean): Promise<T> {
     const { clock, random } = this.#runtime;
     for (let failures = 1;; failures++) {
       try {
-        return await work();
+        return await this.#ask(work);
       } catch (thrown) {
         const delay = backoff(failures, DELAY, LONGEST, random.u32());
-        if (!mayHeal(thrown) || clock.mono() + delay >= this.#until) throw thrown;
+        if (!mayHeal(thrown) || enough?.(failures) || clock.mono() + delay >= this.#until) throw thrown;
         await sleep(clock, delay, this.#closed.signal);
       }
     }
@@ -63,6 +80,10 @@ export class Grip {
   close(): void {
     this.#stop();
     this.#closed.abort();
+  }
+
+  #ask<T>(work: () => Promise<T>): Promise<T> {
+    return askStore({ clock: this.#runtime.clock, limit: PATIENCE, signal: undefined }, work);
   }
 
   #later(): () => void {

@@ -64,6 +64,7 @@ async function attempts(
         return failure(fault);
       }
       await sleep(clock, backoff(failures, DELAY, LONGEST, random.u32()), over);
+      if (over.aborted) return failure(fault);
     }
   }
 }

@@ -5,12 +5,14 @@ import { contractOf } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
 import type { Host, Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
-import { Consumer, type ConsumerStats, type DoneMarks } from "../durable/consumer.ts";
+import { Consumer, type ConsumerStats } from "../durable/consumer.ts";
 import { deadLetters } from "../durable/dead_letters.ts";
+import { deliveryName } from "../durable/dead_letters_name.ts";
 import { COMMANDS, keepingCommands, type Pushing, topicOfCommand } from "../durable/command_group.ts";
 import { push } from "../durable/push.ts";
 import { inbox } from "../durable/records/inbox.ts";
-import type { Delivery, Queue } from "../ports/queue.ts";
+import type { Delivery } from "../ports/queue.ts";
+import { checkGroup } from "../ports/queue_faults.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Storage } from "../ports/storage.ts";
 import { json } from "../wire/json.ts";
@@ -20,29 +22,14 @@ import type { Membership } from "./membership.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
 import { isParcel, originOfParcel, parcelOf } from "./parcels.ts";
 import { handleQueued } from "./queued_command.ts";
-
-/** What reliable events need of their node. */
-export interface ReliableHost {
-  readonly engine: Engine;
-  /** What handlers send through. */
-  readonly host: Host;
-  readonly queue: Queue;
-  readonly node: string;
-  /** What the nodes that do the same work are called together. */
-  readonly service: string | undefined;
-  readonly options: ReturnType<typeof readDeliveries>;
-  /** How long storing an event or handling it once may take, in ms, where nobody says. */
-  readonly timeout: number;
-  /** Remembers deliveries of QoS 2 for so many ms. */
-  marks(window: number): DoneMarks;
-  /** Keeps what will never be handled. */
-  bury(topic: string, group: string, delivery: Delivery, fault: Fault): Promise<void>;
-}
+import type { ReliableHost } from "./reliable_host.ts";
 
 /** How often a delivery is tried, and after how long, in ms, it is handed out again, where its contract does not say. */
 const ATTEMPTS = 3;
 const REDELIVER = [5000, 60_000];
 const DAY = 86_400_000;
+/** How many leases a delivery that was done is known for at least. */
+const LEASES = 10;
 
 /** The reliable events of a node: published into the queue, and taken from it for each handler on its own. */
 export class Reliable {
@@ -96,6 +83,11 @@ export class Reliable {
     const { host, timeout } = this.#host;
     const contract = contractOf(message);
     const { clock } = this.#runtime;
+    if (origin?.id !== undefined && deliveryName(origin.id).letter !== undefined) {
+      const why =
+        "its id reads like that of a replayed dead letter, which others would not hear; choose another";
+      return Promise.resolve(failure(systemFault("VALIDATION", `Cannot store "${message.type}": ${why}`)));
+    }
     try {
       const parcel = { ...wireOf(message, origin, undefined), id: origin?.id ?? host.nextId() };
       const key = contract?.key?.(message.body);
@@ -136,9 +128,9 @@ export class Reliable {
     const { queue, engine, node, marks, bury, options: { concurrency, lease, away } } = this.#host;
     const { type, delivery: policy = {} } = contract;
     const { qos = 1, to = "service", attempts = ATTEMPTS, redeliver = REDELIVER, window = DAY } = policy;
-    this.#refuse(contract, name, at);
     const handler = `${this.#host.service}/${name}`;
     const group = to === "nodes" ? `${handler}@${node}` : handler;
+    this.#refuse(contract, name, at, group);
     return new Consumer({
       queue,
       runtime: engine.runtime,
@@ -149,7 +141,8 @@ export class Reliable {
       lease,
       attempts,
       redeliver,
-      marks: qos === 2 ? marks(window) : undefined,
+      // What was done may be handed out again once the lease is over.
+      marks: qos === 2 ? marks(Math.max(window, LEASES * lease)) : undefined,
       markOf: (delivery) => {
         const parcel = parcelOf(delivery, type);
         return isParcel(parcel) ? parcel.id : delivery.id;
@@ -178,12 +171,15 @@ export class Reliable {
       at,
       origin,
     );
-    const still = origin.context?.stillHandled;
+    const still = result.ok ? undefined : origin.context?.late?.handling;
     if (still !== undefined) await within(clock, still.then(nothing, nothing), options.lease);
-    return result;
+    // It was read, so it is a call of its handler that could not be, which may heal.
+    return result.ok || result.error.code !== "SERIALIZATION"
+      ? result
+      : failure({ ...result.error, code: "INTERNAL" });
   }
 
-  #refuse({ type, key }: Contract, name: string, at: number): void {
+  #refuse({ type, key }: Contract, name: string, at: number, group: string): void {
     const { service, engine, queue } = this.#host;
     const refuse = (why: string): never => {
       throw new CatgaError(systemFault("CONFLICT", `Cannot hear "${type}": ${why}`));
@@ -191,6 +187,18 @@ export class Reliable {
     if (service === undefined) {
       refuse(
         "say which service this node is of, so that its nodes share the events and other services get their own",
+      );
+    }
+    if (service === "" || service?.includes("/")) {
+      refuse(
+        `the name of its service, "${service}", is empty or has a "/"; another's groups could be called the same`,
+      );
+    }
+    try {
+      checkGroup(type, group);
+    } catch (thrown) {
+      refuse(
+        `no queue takes the group of its handler, ${JSON.stringify(group)}: ${(thrown as Error).message}`,
       );
     }
     if (key !== undefined && !queue.ordered) {

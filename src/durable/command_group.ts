@@ -14,13 +14,10 @@ export type Pushing = Pick<Queue, "push">;
 
 /** A queue that keeps commands also before any node that serves them was there. */
 export function keepingCommands(queue: Queue): Pushing {
-  const begun = new Set<string>();
   return {
     push: async (topic, items, options) => {
-      if (topic.startsWith(PREFIX) && !begun.has(topic)) {
-        await queue.subscribe(topic, COMMANDS, options);
-        begun.add(topic);
-      }
+      // Each time, as the group may have gone with what its queue kept.
+      if (topic.startsWith(PREFIX)) await queue.subscribe(topic, COMMANDS, options);
       await queue.push(topic, items, options);
     },
   };

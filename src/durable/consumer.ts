@@ -1,64 +1,14 @@
-import { type Fault, faultOf, type Result, systemFault } from "../result.ts";
+import { type Fault, faultOf, systemFault } from "../result.ts";
 import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
 import { within } from "../internal/within.ts";
-import type { Delivery, Queue } from "../ports/queue.ts";
-import type { Runtime } from "../ports/runtime.ts";
+import type { Delivery } from "../ports/queue.ts";
 import { askStore } from "./ask_store.ts";
+import type { ConsumerHost, ConsumerStats } from "./consumer_types.ts";
 import { deliveryName } from "./dead_letters_name.ts";
 import { Grip } from "./grip.ts";
 
-/** Remembers what was done, so that nothing is done twice. */
-export interface DoneMarks {
-  /** Whether a group has done with a delivery. */
-  seen(group: string, id: string): Promise<boolean>;
-  /** A group has done with a delivery. */
-  done(group: string, id: string): Promise<void>;
-}
-
-/** What a {@linkcode Consumer} stands on. */
-export interface ConsumerHost {
-  readonly queue: Queue;
-  readonly runtime: Runtime;
-  readonly topic: string;
-  readonly group: string;
-  /** When the group ends if nobody pulls, in ms; never if left out. */
-  readonly idle?: number | undefined;
-  /** How many deliveries are worked on at a time. */
-  readonly concurrency: number;
-  /** How long a delivery stays with a process that was not heard of, in ms. */
-  readonly lease: number;
-  /** How often a delivery is tried before it is put back. */
-  readonly attempts: number;
-  /** How long it is put back, in ms, each time. */
-  readonly redeliver: readonly number[];
-  /** What was done before; left out where that does not matter. */
-  readonly marks?: DoneMarks | undefined;
-  /** The id that marks know a delivery by, also where it was pushed again under another one. @default its own */
-  readonly markOf?: ((delivery: Delivery) => string) | undefined;
-  /** Tries a delivery once. The signal aborts when it is no longer this process's. Never rejects. */
-  handle(delivery: Delivery, signal: AbortSignal): Promise<Result<void, Fault>>;
-  /** Keeps what will never be handled. */
-  bury(delivery: Delivery, fault: Fault): Promise<void>;
-}
-
-/** What a consumer has counted. */
-export interface ConsumerStats {
-  /** What it hears. */
-  readonly topic: string;
-  /** Which of those who hear it it is. */
-  readonly group: string;
-  /** Deliveries that are being worked on. */
-  readonly inFlight: number;
-  /** Deliveries that went well. */
-  readonly handled: number;
-  /** Deliveries that were known to be done already, or were replayed for another group. */
-  readonly repeated: number;
-  /** Deliveries that were put back for later. */
-  readonly putBack: number;
-  /** Deliveries that became dead letters. */
-  readonly buried: number;
-}
+export type { ConsumerHost, ConsumerStats, DoneMarks } from "./consumer_types.ts";
 
 /** How long the queue is asked to wait for something to do, in ms, and how much longer an answer may take. */
 const WAIT = 5000;
@@ -97,7 +47,7 @@ export class Consumer {
     this.#pulling = this.#pull(subscribed);
   }
 
-  /** Pulls no more and finishes what it has, for so many ms; then gives back what is left. */
+  /** Pulls no more and finishes what it has, for so many ms; the rest is given back, or comes when its lease is over. */
   async stop(drain: number): Promise<void> {
     const { clock } = this.#host.runtime;
     this.#closed.abort();
@@ -108,6 +58,7 @@ export class Consumer {
     await within(clock, all(), drain);
     for (const grip of this.#working.values()) grip.letGo();
     await within(clock, all(), DELAY);
+    for (const grip of this.#working.values()) grip.close();
   }
 
   async #subscribe(): Promise<boolean> {
@@ -159,7 +110,7 @@ export class Consumer {
     const wait = Math.min(WAIT, lease / 3);
     return this.#ask(wait + PATIENCE, async (signal) => {
       const deliveries = await queue.pull(topic, group, { max, lease, wait, signal });
-      if (signal.aborted) { for (const delivery of deliveries) delivery.retry(0).catch(() => {}); }
+      if (signal.aborted) await Promise.allSettled(deliveries.map((delivery) => delivery.retry(0)));
       return deliveries;
     });
   }
@@ -212,7 +163,7 @@ export class Consumer {
   async #attempts(delivery: Delivery, grip: Grip): Promise<Fault | undefined> {
     const { attempts, handle, runtime } = this.#host;
     for (let failures = 1;; failures++) {
-      await grip.hold();
+      if (!grip.held) await grip.hold();
       const result = await handle(delivery, grip.signal);
       if (result.ok) return undefined;
       if (failures >= attempts || PERMANENT.has(result.error.code) || grip.signal.aborted) {

@@ -3,13 +3,12 @@ import { backoff } from "../internal/backoff.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Delivery } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
-import { askStore } from "./ask_store.ts";
 
 /** How long to wait between two tries, in ms: twice as long each time, up to the second. */
 const DELAY = 50;
 const LONGEST = 2000;
-/** How long an answer may take, in ms, before it counts as lost. */
-const PATIENCE = 10_000;
+/** How long an answer may take at least, in ms, before it counts as lost. */
+const PATIENCE = 3000;
 
 /** Keeps a delivery with this process while it is worked on, by letting its lease last. */
 export class Grip {
@@ -22,6 +21,8 @@ export class Grip {
   /** When the lease is over, by the monotonic clock, as far as this process can know. */
   #until: number;
   #lettingGo = false;
+  /** What is being asked for. */
+  #asked: { readonly since: number; readonly giveUp: () => void } | undefined;
 
   /** @param since when it was asked for, by the monotonic clock */
   constructor(delivery: Delivery, lease: number, runtime: Runtime, since: number) {
@@ -53,37 +54,48 @@ export class Grip {
     this.#end("CANCELLED", "this process stops");
   }
 
+  /** Whether it is still this process's, as far as that can know. */
+  get held(): boolean {
+    return this.#runtime.clock.mono() < this.#until;
+  }
+
   /** Makes sure that it is still this process's, also after that has stood still; rejects when it may be another's. */
   async hold(): Promise<void> {
-    const { clock } = this.#runtime;
-    if (clock.mono() < this.#until) return;
-    const began = clock.mono();
+    const began = this.#runtime.clock.mono();
     await this.#ask(() => this.#delivery.extend(this.#lease));
     this.#until = began + this.#lease;
   }
 
-  /** Repeats something until it goes well; rejects when it cannot, when nobody wants it after so many failures, or when the lease is over. */
+  /** Repeats something until it goes well; rejects when it cannot, when that is enough, or when the lease is over. */
   async persist<T>(work: () => Promise<T>, enough?: (failures: number) => boolean): Promise<T> {
     const { clock, random } = this.#runtime;
     for (let failures = 1;; failures++) {
       try {
         return await this.#ask(work);
       } catch (thrown) {
+        if (!mayHeal(thrown) || enough?.(failures) || this.#closed.signal.aborted) throw thrown;
         const delay = backoff(failures, DELAY, LONGEST, random.u32());
-        if (!mayHeal(thrown) || enough?.(failures) || clock.mono() + delay >= this.#until) throw thrown;
+        if (clock.mono() + delay >= this.#until) throw thrown;
         await sleep(clock, delay, this.#closed.signal);
       }
     }
   }
 
-  /** It is done with. */
+  /** It is done with, or left to whoever gets it once its lease is over. */
   close(): void {
     this.#stop();
     this.#closed.abort();
+    this.#asked?.giveUp();
   }
 
+  /** Waits for an answer, but not for ever: whether it came in time is looked at when the lease is extended. */
   #ask<T>(work: () => Promise<T>): Promise<T> {
-    return askStore({ clock: this.#runtime.clock, limit: PATIENCE, signal: undefined }, work);
+    return new Promise((resolve, reject) => {
+      const why = `Nobody said what came of "${this.#delivery.id}"`;
+      const giveUp = (): void => reject(new CatgaError(systemFault("TRANSPORT", why)));
+      this.#asked = { since: this.#runtime.clock.mono(), giveUp };
+      work().then(resolve, reject);
+    });
   }
 
   #later(): () => void {
@@ -95,6 +107,7 @@ export class Grip {
     const began = clock.mono();
     if (began >= this.#until) return this.#lose();
     this.#stop = this.#later();
+    if (this.#asked !== undefined && began - this.#asked.since >= PATIENCE) this.#asked.giveUp();
     try {
       await this.#delivery.extend(this.#lease);
       this.#until = Math.max(this.#until, began + this.#lease);
@@ -106,6 +119,7 @@ export class Grip {
   #lose(): void {
     this.#stop();
     this.#until = -Infinity;
+    this.#asked?.giveUp();
     this.#end("CONFLICT", "it is no longer this process's");
   }
 

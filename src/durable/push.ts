@@ -18,6 +18,8 @@ export interface PushLimits {
 /** How long to wait between two tries, in ms: twice as long each time, up to the second. */
 const DELAY = 25;
 const LONGEST = 1000;
+/** After how long, in ms, an answer counts as lost, at most. */
+const PATIENCE = 5000;
 
 /**
  * Puts items into a queue, again and again until it has them: it knows them by their ids. Never rejects; a failure
@@ -31,6 +33,7 @@ export function push(
   const { clock } = runtime;
   return new Promise((resolve) => {
     const over = new AbortController();
+    const attempt: Attempt = { giveUp: () => {} };
     const end = (result: Result<void, Fault>): void => {
       stop();
       for (const signal of signals) signal.removeEventListener("abort", cancel);
@@ -42,11 +45,29 @@ export function push(
     const expire = (): void => {
       end(failure(systemFault("TIMEOUT", `"${topic}" was not stored before its deadline; it may be later`)));
     };
-    const stop = clock.timer(Math.max(deadline - clock.mono(), 0), expire);
+    const look = (): void => {
+      const left = deadline - clock.mono();
+      if (left <= 0) return expire();
+      attempt.giveUp();
+      stop = clock.timer(Math.min(left, PATIENCE), look);
+    };
+    let stop = (): void => {};
     if (signals.some((signal) => signal.aborted)) return cancel();
+    look();
+    if (over.signal.aborted) return;
     for (const signal of signals) signal.addEventListener("abort", cancel, { once: true });
-    void attempts(() => queue.push(topic, items, { signal: over.signal }), runtime, over.signal).then(end);
+    const work = (): Promise<void> =>
+      new Promise((stored, failed) => {
+        attempt.giveUp = () => failed(new CatgaError(systemFault("TRANSPORT", `"${topic}" did not answer`)));
+        queue.push(topic, items, { signal: over.signal }).then(stored, failed);
+      });
+    void attempts(work, runtime, over.signal).then(end);
   });
+}
+
+/** One try. */
+interface Attempt {
+  giveUp: () => void;
 }
 
 async function attempts(

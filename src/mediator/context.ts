@@ -159,6 +159,13 @@ export class MessageContext implements Context {
     return this.cancelled === undefined ? undefined : this.late?.handling;
   }
 
+  /** Its handler was begun, and ends with this; whoever sent it may want to wait for that. */
+  begun(handling: Promise<unknown>): void {
+    this.later().handling = handling;
+    const whole = this.origin?.context;
+    if (whole !== undefined && whole !== this) whole.later().handling = handling;
+  }
+
   /** Runs something when the message is cancelled; answers a function that calls that off. */
   whenCancelled(run: (fault: Fault) => void): () => void {
     const parent = this.origin?.parent;

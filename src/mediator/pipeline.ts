@@ -48,7 +48,7 @@ function endable(step: Step): Step {
     return new Promise((resolve) => {
       const stop = message.whenCancelled((fault) => resolve(failure(fault)));
       const handling = step(context);
-      message.later().handling = handling;
+      message.begun(handling);
       handling.then((result) => {
         stop();
         resolve(result);

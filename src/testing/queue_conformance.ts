@@ -72,8 +72,7 @@ export function queueConformance(
         try {
           if (all !== orderChecks || subject.queue.ordered) await check(trial);
         } finally {
-          await trial.close();
-          await subject.close?.();
+          await trial.close().finally(() => subject.close?.());
         }
       },
     }));

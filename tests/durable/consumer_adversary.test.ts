@@ -22,7 +22,9 @@ describe("a queue that never answers", () => {
     await bench.queue.subscribe("t", "g");
     const it = bench.consumer(logging(log), {
       queue: bench.changed({
-        [name]: (...args: never) => asked++ === 0 ? never() : bench.queue[name](...args),
+        subscribe: (...args) =>
+          name === "subscribe" && asked++ === 0 ? never() : bench.queue.subscribe(...args),
+        pull: (...args) => name === "pull" && asked++ === 0 ? never() : bench.queue.pull(...args),
       }),
     });
     void it.start();
@@ -200,6 +202,28 @@ describe("a consumer", () => {
     await bench.stop(it);
   });
 
+  test.each<[string, (bench: Bench) => Promise<Consumer>]>([
+    ["a handler never ends", (bench) => bench.start(never)],
+    ["nothing can be acknowledged", (bench) => {
+      return bench.start(logging([]), { queue: bench.taking(() => ({ ack: away })) });
+    }],
+    ["no acknowledgement is answered", (bench) => {
+      return bench.start(logging([]), { queue: bench.taking(() => ({ ack: never })) });
+    }],
+  ])("that stops while %s leaves no timer behind, and what it had to the others", async (_what, start) => {
+    const bench = new Bench();
+    const it = await start(bench);
+    await bench.push("a1");
+    await bench.runtime.advance(500);
+    await bench.stop(it);
+    expect(bench.runtime.pending()).toBe(0);
+    await bench.runtime.advance(LEASE);
+    expect(await bench.queue.pull("t", "g", { max: 1, lease: LEASE })).toMatchObject([{
+      id: "a1",
+      attempt: 2,
+    }]);
+  });
+
   test("that has handled many deliveries and stops leaves no timer and no listener behind", async () => {
     const bench = new Bench();
     const open = new Map<AbortSignal, number>();
@@ -226,6 +250,39 @@ describe("a consumer", () => {
 });
 
 describe("a push", () => {
+  test("whose answer never comes is tried again, and stored once", async () => {
+    const runtime = fakeRuntime();
+    const queue = memoryQueue({ clock: runtime.clock });
+    await queue.subscribe("t", "g");
+    let tries = 0;
+    const result = push("t", [{ id: "1", payload: "" }], {
+      queue: {
+        push: async (...args) => {
+          await queue.push(...args);
+          if (++tries === 1) await never();
+        },
+      },
+      runtime,
+      deadline: runtime.clock.mono() + 30_000,
+      signals: [],
+    });
+    await runtime.advance(29_000);
+    expect(await Promise.race([result, "nothing"])).toMatchObject({ ok: true });
+    expect([tries, (await queue.backlog("t", "g")).items, runtime.pending()]).toEqual([2, 1, 0]);
+  });
+
+  test("whose time is over before it begins stores nothing", async () => {
+    const runtime = fakeRuntime();
+    let tries = 0;
+    const result = push("t", [{ id: "1", payload: "" }], {
+      queue: { push: () => Promise.resolve(void tries++) },
+      runtime,
+      deadline: runtime.clock.mono(),
+      signals: [],
+    });
+    expect([await result, tries, runtime.pending()]).toMatchObject([{ error: { code: "TIMEOUT" } }, 0, 0]);
+  });
+
   test("that was given up is not tried once more", async () => {
     const runtime = fakeRuntime();
     let tries = 0;

@@ -20,7 +20,10 @@ interface Wish {
   readonly quantity: number;
 }
 
-test(
+/** The nodes run on all runtimes whichever one drives them, so one does. */
+const other = !("Bun" in globalThis);
+
+test.skipIf(other)(
   "kill -9 of all nodes loses no order, sells nothing twice, and every node hears of each order",
   async () => {
     await withShop(async (nodes) => {
@@ -62,7 +65,7 @@ test(
   180_000,
 );
 
-test("an order that comes again takes nothing more and is told of once", async () => {
+test.skipIf(other)("an order that comes again takes nothing more and is told of once", async () => {
   const { store, queue } = memoryStorage();
   const runtime = systemRuntime();
   const app = createMediator({ handlers: stock({ store, runtime }, () => {}), runtime });
@@ -82,30 +85,34 @@ test("an order that comes again takes nothing more and is told of once", async (
   expect(await queue.pull("orders.created", "all", { max: 10, lease: 1000, wait: 100 })).toEqual([]);
 }, 30_000);
 
-test("three nodes sell the last three once, also while one of them dies and comes back", async () => {
-  await withShop(async (nodes) => {
-    const [first, second, third] = nodes;
-    const wishes = Array.from({ length: 24 }, (_, at) => wish(at, "product-999", 1));
-    const asked = wishes.map((each, at) => placeSurely([nodes[at % 3]!, first!, third!], each));
-    await Promise.race(asked);
-    await kill([second!]);
-    const answers = await Promise.all(asked);
-    await startAgain(second!);
-    await allOnline(nodes);
-    const orders = answers.flatMap((answer) => answer.ok ? [answer.value] : []);
-    const refused = answers.flatMap((answer) => answer.ok ? [] : [answer.error]);
-    expect(new Set(orders.map(({ orderId }) => orderId)).size).toBe(3);
-    expect(refused).toHaveLength(21);
-    expect(refused.filter(({ code }) => code !== "OUT_OF_STOCK")).toEqual([]);
-    for (const node of nodes) {
-      expect(await left(node, "product-999")).toBe(0);
-      for (const order of orders) expect(await look(node, order.orderId)).toEqual(order);
-      const ids = orders.map(({ orderId }) => orderId).toSorted();
-      await until(`${node.name} heard of all orders`, () => heard(node).length >= ids.length, 60_000);
-      expect(heard(node)).toEqual(ids);
-    }
-  });
-}, 180_000);
+test.skipIf(other)(
+  "three nodes sell the last three once, also while one of them dies and comes back",
+  async () => {
+    await withShop(async (nodes) => {
+      const [first, second, third] = nodes;
+      const wishes = Array.from({ length: 24 }, (_, at) => wish(at, "product-999", 1));
+      const asked = wishes.map((each, at) => placeSurely([nodes[at % 3]!, first!, third!], each));
+      await Promise.race(asked);
+      await kill([second!]);
+      const answers = await Promise.all(asked);
+      await startAgain(second!);
+      await allOnline(nodes);
+      const orders = answers.flatMap((answer) => answer.ok ? [answer.value] : []);
+      const refused = answers.flatMap((answer) => answer.ok ? [] : [answer.error]);
+      expect(new Set(orders.map(({ orderId }) => orderId)).size).toBe(3);
+      expect(refused).toHaveLength(21);
+      expect(refused.filter(({ code }) => code !== "OUT_OF_STOCK")).toEqual([]);
+      for (const node of nodes) {
+        expect(await left(node, "product-999")).toBe(0);
+        for (const order of orders) expect(await look(node, order.orderId)).toEqual(order);
+        const ids = orders.map(({ orderId }) => orderId).toSorted();
+        await until(`${node.name} heard of all orders`, () => heard(node).length >= ids.length, 60_000);
+        expect(heard(node)).toEqual(ids);
+      }
+    });
+  },
+  180_000,
+);
 
 function wish(at: number, productId: string, quantity: number): Wish {
   return { key: `wish-${at}`, productId, quantity };

@@ -32,7 +32,7 @@ function underTest(options: SimulatedQueueOptions = {}): QueueUnderTest {
     pass: async (ms) => {
       const end = simulation.time + ms / (1 + DRIFT);
       until = Math.max(until, end);
-      while (simulation.time < end) await turn();
+      while (open && simulation.time < end) await turn();
     },
     close: () => {
       open = false;

@@ -47,7 +47,15 @@ export function cron(expression: string, { zone = "UTC" }: CronOptions = {}): Cr
 }
 
 function next(fields: CronFields, offset: ZoneOffset, after: number): number {
-  for (let from = Math.floor(after) + 1;;) {
+  const first = Math.floor(after) + 1;
+  // The clocks are set at just this time, and leave something out.
+  const before = first + offset(first - 1);
+  if (
+    !fields.everyHour && before < first + offset(first) && nextShown(fields, before) < first + offset(first)
+  ) {
+    return first;
+  }
+  for (let from = first;;) {
     const ahead = offset(from);
     const shown = nextShown(fields, from + ahead);
     const at = shown - ahead;

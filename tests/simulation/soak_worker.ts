@@ -4,6 +4,7 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import type { Drain } from "@catga/catga/testing";
 import { runCache } from "./cache_scenario.ts";
+import { runDeliveries } from "./deliveries_scenario.ts";
 import { drain } from "./drain.ts";
 import { runIdempotency } from "./idempotency_scenario.ts";
 import { runLeases } from "./lease_scenario.ts";
@@ -36,6 +37,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   lease: runLeases,
   shards: runShards,
   queue: runQueue,
+  deliveries: runDeliveries,
   saga: runSagas,
   idempotency: runIdempotency,
   lock: runLocks,

@@ -78,8 +78,10 @@ export function prepareFile(db: SqlDatabase, path: string, settings: ConnectionS
 }
 
 function refuseStrangers(path: string, pragma: (name: string) => unknown, isEmpty: () => boolean): void {
+  // In this order, as another process may make the tables in between.
+  const wasEmpty = isEmpty();
   const application = pragma("application_id");
-  if (application !== APPLICATION && (application !== 0 || !isEmpty())) {
+  if (application !== APPLICATION && (application !== 0 || !wasEmpty)) {
     refuse(path, "it is the SQLite file of another program; give another path");
   }
   const version = Number(pragma("user_version"));

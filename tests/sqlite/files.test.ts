@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { sqlite } from "@catga/catga/sqlite";
 import { loadDriver, type SqlDatabase } from "../../adapters/sqlite/driver.ts";
+import { prepareFile } from "../../adapters/sqlite/schema.ts";
 import { fakeRuntime, settle } from "../behaviors/fake_runtime.ts";
 import { type Folder, folder } from "./support.ts";
 
@@ -389,4 +390,25 @@ describe("a storage that is closed", () => {
     await pulling;
     expect(runtime.pending()).toBe(0);
   });
+});
+
+test("a file that another process makes at the same moment is one of ours", async () => {
+  const settings = { synchronous: "FULL", bytes: 2 ** 30 } as const;
+  for (let moment = 1; moment < 6; moment++) {
+    const name = `new-${moment}.db`;
+    const [mine, other] = [await raw(name), await raw(name)];
+    let statements = 0;
+    prepareFile(
+      {
+        prepare: (sql) => {
+          if (++statements === moment + 1) prepareFile(other, name, settings);
+          return mine.prepare(sql);
+        },
+        close: () => mine.close(),
+      },
+      name,
+      settings,
+    );
+    for (const db of [mine, other]) db.close();
+  }
 });

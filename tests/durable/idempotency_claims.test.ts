@@ -203,9 +203,9 @@ describe("an owner that crashes at any of its awaits", () => {
   );
 });
 
-describe("10,000 deliveries with 10 copies each", () => {
+describe("deliveries with 10 copies each", () => {
   test("are handled exactly once each, over three nodes (F12)", async () => {
-    const DELIVERIES = 10_000;
+    const DELIVERIES = "Bun" in globalThis ? 10_000 : 1000;
     const COPIES = 10;
     const BATCH = 100;
     const runs = new Map<string, number>();

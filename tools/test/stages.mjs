@@ -64,7 +64,7 @@ export function stages(folder) {
       ...[bun, "test", "--timeout", "20000", "--reporter=junit", `--reporter-outfile=${report}`],
     ]),
     tests("deno", "Tests on Deno", fromJunit, (report) => [
-      ...[deno, "test", "-A", "--no-check", `--junit-path=${report}`, "tests"],
+      ...[deno, "test", "-A", "--no-check", "--parallel", `--junit-path=${report}`, "tests"],
     ]),
     tests("node", "Tests on Node, against the packed package", fromTap, (report) => [
       ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-concurrency=2"],

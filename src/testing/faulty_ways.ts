@@ -53,7 +53,7 @@ export class FaultyWays {
   }
 
   /** Asks for something that begins at one instant, and hands on what comes of it. */
-  request<T>(life: Life, what: string, work: () => Promise<T>): Promise<T> {
+  request<T>(life: Life, what: string, work: () => T | Promise<T>): Promise<T> {
     const random = this.#random;
     const { refused, lost, unanswered, slow, slowLatency, latency } = this.#conditions;
     // All is drawn in any case: one fault more changes nothing about the others.
@@ -64,17 +64,26 @@ export class FaultyWays {
     return new Promise((resolve, reject) => {
       const answer = (ms: number, settle: () => void): void =>
         void this.#world.plan(life, this.#world.time + ms, settle);
-      const hush = (): void => answer(silence, () => reject(this.#silent(what)));
+      const hush = (): void => answer(silence, () => reject(this.silent(what)));
       if (isRefused) return answer(way, () => reject(this.#unavailable(what)));
-      if (isLost || this.#isCut(life)) return hush();
+      if (isLost || this.isCut(life)) return hush();
       this.#world.plan(undefined, this.#world.time + (isSlow ? slowWay : way), () => {
-        if (this.#isCut(life)) return hush();
-        this.#world.trace.add(this.#world.time, "note", this.#name, life.host.name, 0, what);
+        if (this.isCut(life)) return hush();
         const settle = (end: () => void): void => {
-          if (isUnanswered || this.#isCut(life)) hush();
-          else answer(back, () => this.#isCut(life) ? hush() : end());
+          if (isUnanswered || this.isCut(life)) hush();
+          else answer(back, () => this.isCut(life) ? hush() : end());
         };
-        work().then((value) => settle(() => resolve(value)), (thrown) => settle(() => reject(thrown)));
+        const fail = (thrown: unknown): void => settle(() => reject(thrown));
+        let done: T | Promise<T>;
+        try {
+          done = work();
+        } catch (thrown) {
+          return fail(thrown);
+        } finally {
+          this.#world.trace.add(this.#world.time, "note", this.#name, life.host.name, 0, what);
+        }
+        if (done instanceof Promise) done.then((value) => settle(() => resolve(value)), fail);
+        else settle(() => resolve(done));
       });
     });
   }
@@ -82,12 +91,25 @@ export class FaultyWays {
   /** Says something that nobody answers; it may be lost. */
   tell(life: Life, work: () => void): void {
     const way = this.#draw(this.#conditions.latency);
-    if (this.#random.chance(this.#conditions.lost) || this.#isCut(life) || !life.alive) return;
+    if (this.#random.chance(this.#conditions.lost) || this.isCut(life) || !life.alive) return;
     this.#world.plan(undefined, this.#world.time + way, work);
   }
 
-  #isCut(life: Life): boolean {
+  /** Whether all between a node and it is lost just now. */
+  isCut(life: Life): boolean {
     return this.#cuts.has(life.host.name);
+  }
+
+  /** What happens to something that is told: how long it takes, and whether it is lost and noticed how much later. */
+  fate(broken: number): { readonly isBroken: boolean; readonly silence: number; readonly way: number } {
+    const isBroken = this.#random.chance(broken);
+    const silence = this.#draw(this.#conditions.silence);
+    return { isBroken, silence, way: this.#draw(this.#conditions.latency) };
+  }
+
+  /** Nobody says what came of something. */
+  silent(what: string): CatgaError {
+    return new CatgaError(systemFault("TRANSPORT", `No answer to "${what}": it may have been done`));
   }
 
   #draw([least, most]: readonly [number, number]): number {
@@ -96,10 +118,6 @@ export class FaultyWays {
 
   #unavailable(what: string): CatgaError {
     return new CatgaError(systemFault("UNAVAILABLE", `Cannot ${what}: the ${this.#name} refuses`));
-  }
-
-  #silent(what: string): CatgaError {
-    return new CatgaError(systemFault("TRANSPORT", `No answer to "${what}": it may have been done`));
   }
 
   #checked(conditions: Conditions): Conditions {

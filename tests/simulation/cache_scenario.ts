@@ -12,6 +12,7 @@ import {
   simulatedStore,
   type Simulation,
 } from "@catga/catga/testing";
+import { cutOff } from "./cut_off.ts";
 
 /** How long things go wrong, how long it takes until all is well, and how long all goes on, in ms. */
 const FAULTS = 15_000;
@@ -170,12 +171,7 @@ class Shop {
       broken: rate(0.2),
       silence: random.chance(0.5) ? [20, 200] : [500, 3000],
     });
-    for (let times = random.below(6); times > 0; times--) {
-      const node = random.pick(names);
-      const at = random.between(0, FAULTS);
-      simulation.after(at, () => this.#server.cut(node));
-      simulation.after(Math.min(at + random.between(50, 3000), FAULTS), () => this.#server.mend(node));
-    }
+    cutOff(simulation, this.#server, names, { random, times: 6, ms: FAULTS });
   }
 
   heal(): void {

@@ -17,6 +17,7 @@ import {
   simulatedStore,
   type Simulation,
 } from "@catga/catga/testing";
+import { cutOff } from "./cut_off.ts";
 
 /** How long things go wrong, and how soon after that all that was published has been heard, in ms. */
 const FAULTS = 6000;
@@ -181,12 +182,7 @@ class PostOffice {
         slow: rate(0.05),
         silence: random.chance(0.5) ? [20, 200] : [500, 3000],
       });
-      for (let times = random.below(4); times > 0; times--) {
-        const node = random.pick(names);
-        const at = random.between(0, FAULTS);
-        this.#simulation.after(at, () => server.cut(node));
-        this.#simulation.after(Math.min(at + random.between(50, 3000), FAULTS), () => server.mend(node));
-      }
+      cutOff(this.#simulation, server, names, { random, times: 4, ms: FAULTS });
     }
   }
 

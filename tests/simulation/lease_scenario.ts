@@ -11,6 +11,7 @@ import {
   simulatedStore,
   type Simulation,
 } from "@catga/catga/testing";
+import { cutOff } from "./cut_off.ts";
 
 const KEY = "leases/one";
 const TTL = 1000;
@@ -144,12 +145,7 @@ class Contest {
       broken: rate(0.2),
       silence: random.chance(0.5) ? [20, 200] : [500, 3000],
     });
-    for (let times = random.below(8); times > 0; times--) {
-      const node = random.pick(names);
-      const at = random.between(0, FAULTS);
-      simulation.after(at, () => this.#server.cut(node));
-      simulation.after(Math.min(at + random.between(50, 3000), FAULTS), () => this.#server.mend(node));
-    }
+    cutOff(simulation, this.#server, names, { random, times: 8, ms: FAULTS });
   }
 
   heal(): void {

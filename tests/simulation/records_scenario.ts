@@ -20,6 +20,7 @@ import {
 import { sleep } from "../../src/internal/sleep.ts";
 import { json } from "../../src/wire/json.ts";
 import { decodeParcel } from "../../src/wire/parcel.ts";
+import { cutOff } from "./cut_off.ts";
 
 const FAULTS = 8000;
 /** How long it may take until all is told and booked, once everything is well: less for what is told alone. */
@@ -205,12 +206,7 @@ class Bank {
         slow: rate(0.1),
         silence: random.chance(0.5) ? [20, 200] : [500, 3000],
       });
-      for (let times = random.below(6); times > 0; times--) {
-        const node = random.pick(names);
-        const at = random.between(0, FAULTS);
-        simulation.after(at, () => server.cut(node));
-        simulation.after(Math.min(at + random.between(50, 3000), FAULTS), () => server.mend(node));
-      }
+      cutOff(simulation, server, names, { random, times: 6, ms: FAULTS });
     }
     this.#store.change({ broken: rate(0.2) });
   }

@@ -14,6 +14,7 @@ import {
   simulatedStore,
   type Simulation,
 } from "@catga/catga/testing";
+import { cutOff } from "./cut_off.ts";
 
 const COUNT = 8;
 /** How long things go wrong, and how soon after that everything has its place again, in ms. */
@@ -189,12 +190,7 @@ class Depot {
       broken: rate(0.1),
       silence: random.chance(0.5) ? [20, 200] : [500, 3000],
     });
-    for (let times = random.below(5); times > 0; times--) {
-      const node = random.pick(names);
-      const at = random.between(0, FAULTS);
-      simulation.after(at, () => this.#server.cut(node));
-      simulation.after(Math.min(at + random.between(50, 3000), FAULTS), () => this.#server.mend(node));
-    }
+    cutOff(simulation, this.#server, names, { random, times: 5, ms: FAULTS });
     // Some nodes also leave in good order, and come back.
     for (let times = random.below(4); times > 0; times--) {
       const name = random.pick(names);

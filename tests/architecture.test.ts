@@ -36,6 +36,7 @@ const rooms: Readonly<Record<string, Readonly<Record<string, "all" | "type">>>> 
 const anyAdapter = allow("result", "schema", "ports", "internal");
 const adapters: Readonly<Record<string, Adapter>> = {
   memory: {},
+  nats: { packages: ["@nats-io/"] },
   sqlite: {},
   http: {},
   hono: {

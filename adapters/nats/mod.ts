@@ -1,0 +1,2 @@
+/** Nodes on NATS. @module */
+export {};

@@ -1,0 +1,147 @@
+/** A nats-server of the tests' own: on free ports of this machine, with its files in a folder that goes with it. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export interface NatsServerOptions {
+  /** Lines for the server's configuration, such as who may come in. */
+  readonly settings?: string;
+  /** Whether it keeps anything. @default true */
+  readonly jetstream?: boolean;
+}
+
+export interface NatsServer extends AsyncDisposable {
+  /** Where it listens: `nats://127.0.0.1:port`. The same after a restart. */
+  readonly url: string;
+  /** The same for WebSocket. */
+  readonly ws: string;
+  /** The process, which is another one after a restart. */
+  readonly pid: number;
+  /** Ends it at once, as a crash does. */
+  kill(): Promise<void>;
+  /** Stops (SIGSTOP) and continues (SIGCONT) it. */
+  pause(): void;
+  resume(): void;
+  /** Begins it again on the same ports and files, or without its files. */
+  restart(options?: { readonly loseFiles?: boolean }): Promise<void>;
+  /** What it has printed. */
+  log(): string;
+}
+
+/** Begins a server; resolves when it takes connections. Fails, and says what to install, where there is none. */
+export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
+  const { settings = "", jetstream = true } = options;
+  const folder = mkdtempSync(join(tmpdir(), "catga-nats-"));
+  const files = join(folder, "files");
+  const ports = { nats: -1, ws: -1 };
+  let child: ChildProcess | undefined;
+  let output = "";
+
+  async function begin(): Promise<void> {
+    const told = join(folder, "ports");
+    rmSync(told, { recursive: true, force: true });
+    mkdirSync(told);
+    mkdirSync(files, { recursive: true });
+    writeFileSync(
+      join(folder, "server.conf"),
+      [
+        `host: 127.0.0.1`,
+        `port: ${ports.nats}`,
+        `websocket { host: 127.0.0.1, port: ${ports.ws}, no_tls: true }`,
+        jetstream ? `jetstream { store_dir: "${files}" }` : "",
+        `ports_file_dir: "${told}"`,
+        settings,
+      ].join("\n"),
+    );
+    const started = spawn(binary(), ["-c", join(folder, "server.conf")], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    child = started;
+    let failed: Error | undefined;
+    started.once("error", (error) => failed = error);
+    for (const stream of [started.stdout, started.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => output = (output + text).slice(-100_000));
+    }
+    for (let waited = 0; waited < 10_000; waited += 10) {
+      if (failed !== undefined || started.exitCode !== null) break;
+      const found = readPorts(told);
+      if (found !== undefined && output.includes("Server is ready")) return void Object.assign(ports, found);
+      await sleep(10);
+    }
+    if (started.exitCode === null) started.kill("SIGKILL");
+    throw new Error(
+      `nats-server did not begin: ${
+        failed?.message ?? output.slice(-2000)
+      }. Install it with "apt-get install nats-server"`,
+    );
+  }
+
+  async function kill(): Promise<void> {
+    const ended = child;
+    if (ended === undefined || ended.exitCode !== null || ended.signalCode !== null) return;
+    const exit = new Promise((resolve) => ended.once("exit", resolve));
+    ended.kill("SIGKILL");
+    await exit;
+  }
+
+  await begin().catch((error) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
+  return {
+    get url() {
+      return `nats://127.0.0.1:${ports.nats}`;
+    },
+    get ws() {
+      return `ws://127.0.0.1:${ports.ws}`;
+    },
+    get pid() {
+      return child!.pid!;
+    },
+    kill,
+    pause: () => void child!.kill("SIGSTOP"),
+    resume: () => void child!.kill("SIGCONT"),
+    restart: async ({ loseFiles = false } = {}) => {
+      await kill();
+      if (loseFiles) rmSync(files, { recursive: true, force: true });
+      output = "";
+      await begin();
+    },
+    log: () => output,
+    [Symbol.asyncDispose]: async () => {
+      await kill();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function binary(): string {
+  if (process.env["NATS_SERVER"] !== undefined) return process.env["NATS_SERVER"];
+  return existsSync("/usr/sbin/nats-server") ? "/usr/sbin/nats-server" : "nats-server";
+}
+
+function readPorts(folder: string): { nats: number; ws: number } | undefined {
+  for (const name of readdirSync(folder)) {
+    try {
+      const told = JSON.parse(readFileSync(join(folder, name), "utf8"));
+      return { nats: portOf(told.nats), ws: portOf(told.websocket) };
+    } catch {
+      // Not written to its end yet.
+    }
+  }
+  return undefined;
+}
+
+const portOf = (urls: readonly string[]): number => Number(new URL(urls[0]!).port);

@@ -35,8 +35,8 @@ export interface Locks extends AsyncDisposable {
    * Waits for a lock and holds it until it is disposed of or released. What is written under it should carry its
    * `token`, and stop when its `signal` aborts: it is a {@linkcode Lease}, with all that a lease promises.
    *
-   * Whoever waits in one process gets it in the order of asking; between processes it goes round. Who holds it and
-   * asks again waits for itself.
+   * Whoever waits in one process gets it in the order of asking; between processes chance decides, and none keeps it
+   * to itself. Who holds it and asks again waits for itself.
    *
    * Rejects with a `CatgaError`: `TIMEOUT` when others held it for all of `timeout`, `CONFLICT` when `timeout` is 0 and
    * it is taken, `OVERLOADED` when too many wait, `CANCELLED` when the signal aborts or these locks are disposed of.

@@ -577,6 +577,35 @@ describe("a store that cannot be asked", () => {
     await settle();
     expect(await cache<number>().get("x")).toBe(2);
   });
+
+  test("may not do late what was asked for before the value was deleted", async () => {
+    const { cache, store, runtime, time } = desk();
+    const late: (() => void)[] = [];
+    let delayed = 1;
+    const slow: Store = {
+      ...methods(store),
+      put: (key, value, { expected, ttl } = {}) =>
+        value.includes('"value"') && delayed-- > 0
+          ? new Promise((resolve, reject) =>
+            late.push(() => void store.put(key, value, { expected, ttl }).then(resolve, reject))
+          )
+          : store.put(key, value, { expected, ttl }),
+    };
+    const a = createCache<number>({
+      store: slow,
+      runtime,
+      namespace: "n",
+      value: type<number>(),
+      patience: 100,
+    });
+    const old = watched(a.set("x", 1));
+    await time.advance(1000);
+    expect([late.length, old.state]).toEqual([1, "done"]);
+    await cache<number>().delete("x");
+    for (const go of late) go();
+    await settle();
+    expect(await cache<number>().get("x")).toBeUndefined();
+  });
 });
 
 describe("a value that is kept near", () => {

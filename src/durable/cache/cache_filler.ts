@@ -168,7 +168,7 @@ export class CacheFiller<V> {
     if (revision !== undefined) {
       fill?.keep({ ...kept, revision }, left);
       // Without it the value is only taken for stale too early.
-      if (stale > 0) await shelf.overwrite(shelf.keyOf("mark", key), "{}", left).catch(() => {});
+      if (stale > 0) await shelf.overwrite(shelf.keyOf("mark", key), "{}", left, false).catch(() => {});
     }
     return kept.value;
   }

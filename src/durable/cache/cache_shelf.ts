@@ -6,7 +6,7 @@ import { snapshot } from "../../internal/snapshot.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, PutOptions, RevisionConflict, Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
-import { type CacheEntry, type CacheRecord, decodeEntry } from "./cache_record.ts";
+import { type CacheEntry, type CacheRecord, decodeEntry, encodeClaim } from "./cache_record.ts";
 
 /** What a shelf stands on. */
 export interface ShelfHost<V> {
@@ -116,13 +116,23 @@ export class CacheShelf<V> {
     };
   }
 
-  /** Keeps a text whatever is there, but over nothing that comes later; answers its revision. */
-  async overwrite(key: string, text: string, ttl: number): Promise<number> {
+  /**
+   * Keeps a text whatever is there, but over nothing that comes later; answers its revision.
+   *
+   * @param claimed whether a claim goes before it where there is nothing: a request that arrives long after it was given
+   * up then finds no place
+   */
+  async overwrite(key: string, text: string, ttl: number, claimed: boolean): Promise<number> {
+    const { random } = this.#host.runtime;
     let expected: number | "absent" | undefined;
     for (let turns = 1, failures = 0;; turns++) {
       try {
         const entry = expected === undefined ? await this.get(key) : undefined;
         expected ??= entry?.revision ?? "absent";
+        if (claimed && expected === "absent") {
+          const claim = encodeClaim([random.u32(), random.u32()].map((part) => part.toString(36)).join("-"));
+          expected = await this.put(key, claim, { expected, ttl: this.#host.patience });
+        }
         return await this.put(key, text, { expected, ttl });
       } catch (thrown) {
         const { code, data, retryable } = faultOf(thrown);

@@ -137,8 +137,8 @@ class Cache<V> implements DistributedCache<V> {
       throw new CatgaError(systemFault("VALIDATION", message));
     }
     await this.#changing(key, async () => {
-      await this.#shelf.overwrite(this.#shelf.keyOf("value", key), text, ttl + stale);
-      if (marked) await this.#shelf.overwrite(this.#shelf.keyOf("mark", key), "{}", ttl);
+      await this.#shelf.overwrite(this.#shelf.keyOf("value", key), text, ttl + stale, true);
+      if (marked) await this.#shelf.overwrite(this.#shelf.keyOf("mark", key), "{}", ttl, false);
     });
   }
 

@@ -1,5 +1,6 @@
 // What is measured, what it is held against, and what the issues wanted. `want` is the highest ratio of times or bytes,
 // or the lowest of calls per second: one number for all runtimes or one each. Ahead of every `peer` is wanted as such.
+import { brokerRows } from "./plan_brokers.mjs";
 import { clusterRows } from "./plan_cluster.mjs";
 
 const LOCAL_PEERS = ["@nestjs/cqrs", "moleculer", "Effect", "oRPC", "mediatr-ts"];
@@ -271,6 +272,7 @@ export const rows = {
     notes: [
       "Append: 20 events to each of 50 streams of a new store, each at its expected version. Command: the same, decided on the state.",
       "catga's store keeps JSON text and knows events by their ids, as every other store does; Emmett's keeps the objects it was given, and neither writes nor reads JSON.",
+      "Emmett's SQLite store is left out: 0.42.4, which goes with this Emmett, wants an Emmett 0.42.4 that the registry does not have (ETARGET); 0.38.5 wants Emmett 0.38.5 and compiles sqlite3 5.1.7 from source, and on Deno its appends fail with SQLITE_BUSY.",
     ],
   },
   ...clusterRows,
@@ -329,6 +331,7 @@ export const rows = {
       "Push, pull and acknowledge: three transactions a round on both sides; what is raw knows no keys, groups or delays.",
     ],
   },
+  ...brokerRows,
   startup: {
     title: "Start and idle memory",
     kind: "startup",

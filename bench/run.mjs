@@ -7,10 +7,12 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { startBroker } from "./lib/brokers.mjs";
 import { bench, freePorts, run, start, stop } from "./lib/processes.mjs";
 import { report } from "./lib/report.mjs";
 import { prepare } from "./lib/setup.mjs";
 import { rows } from "./plan.mjs";
+import { sampleNatsPublish } from "./rows/nats_publish.mjs";
 import { sampleScaling } from "./rows/scaling.mjs";
 import { sizes } from "./rows/size.mjs";
 import { sampleStartup } from "./rows/startup.mjs";
@@ -46,6 +48,9 @@ const effort = flags.quick
     idle: 1500,
   };
 
+/** Rows of figures that take several processes; the others have a `script`. */
+const samplers = { scaling: sampleScaling, natsPublish: sampleNatsPublish };
+
 /** How one round of a candidate is measured, by kind of row. Each answers `{ figure: number[] }`. */
 const measures = {
   local: (runtime, row, candidate) =>
@@ -56,9 +61,12 @@ const measures = {
     }),
   remote: measureRemote,
   figures: (runtime, row, candidate) =>
-    row === "scaling"
-      ? sampleScaling(runtime, candidate, effort.figures)
-      : run(runtime, [rows[row].script, candidate, JSON.stringify(effort.figures)]),
+    withBroker(row, candidate, (broker) => {
+      const effortOf = { ...effort.figures, broker };
+      const sample = samplers[row];
+      if (sample !== undefined) return sample(runtime, candidate, effortOf);
+      return run(runtime, [rows[row].script, candidate, JSON.stringify(effortOf)]);
+    }),
   startup: async (runtime, _row, candidate) => {
     const { ms, mb } = await sampleStartup(runtime, candidate, await freePorts(), effort.idle);
     return { ms: [ms], mb: [mb] };
@@ -108,26 +116,37 @@ async function measureRow(name, runtime) {
   save(name, runtime.name, { version: runtime.version, rounds, figures, errors });
 }
 
-async function measureRemote(runtime, row, candidate) {
-  const port = await freePorts();
-  const server = await start(runtime, ["harness/remote.ts", "serve", candidate, String(port)]);
+function measureRemote(runtime, row, candidate) {
+  return withBroker(row, candidate, async (broker) => {
+    const port = String(broker?.port ?? await freePorts());
+    const server = await start(runtime, ["harness/remote.ts", "serve", row, candidate, port]);
+    try {
+      const pids = [server.pid, ...(broker === undefined ? [] : [broker.pid])].join(",");
+      const options = JSON.stringify({ inFlight: rows[row].levels, ...effort.remote });
+      const { levels } = await run(runtime, [
+        ...["harness/remote.ts", "load", row, candidate],
+        ...[port, pids, options],
+      ]);
+      return Object.fromEntries(
+        levels.flatMap(({ inFlight, ...figures }) =>
+          Object.entries(figures).map(([figure, value]) => [`${figure}@${inFlight}`, [value]])
+        ),
+      );
+    } finally {
+      await stop(server);
+    }
+  });
+}
+
+/** With a server of its own for a candidate whose row says that it needs one: `{ port, pid }`, else undefined. */
+async function withBroker(row, candidate, measure) {
+  const name = rows[row].broker?.(candidate);
+  if (name === undefined) return await measure(undefined);
+  const { port, pid, stop } = await startBroker(name);
   try {
-    const options = JSON.stringify({ inFlight: rows[row].levels, ...effort.remote });
-    const { levels } = await run(runtime, [
-      "harness/remote.ts",
-      "load",
-      candidate,
-      `${port}`,
-      `${server.pid}`,
-      options,
-    ]);
-    return Object.fromEntries(
-      levels.flatMap(({ inFlight, ...figures }) =>
-        Object.entries(figures).map(([figure, value]) => [`${figure}@${inFlight}`, [value]])
-      ),
-    );
+    return await measure({ port, pid });
   } finally {
-    await stop(server);
+    await stop();
   }
 }
 

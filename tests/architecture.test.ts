@@ -36,7 +36,8 @@ const rooms: Readonly<Record<string, Readonly<Record<string, "all" | "type">>>> 
 const anyAdapter = allow("result", "schema", "ports", "internal");
 const adapters: Readonly<Record<string, Adapter>> = {
   memory: {},
-  nats: { packages: ["@nats-io/"] },
+  nats: { packages: ["@nats-io"] },
+  redis: { packages: ["@redis/client", "hono", "node:buffer"] },
   sqlite: {},
   http: {},
   hono: {

@@ -42,7 +42,8 @@ describe("deno.json and package.json", () => {
       [peer, range],
     ) => [peer, `npm:${peer}@${range}`]);
     const shim = ["bun:test", "./tests/shim/mod.ts"];
-    expect(deno.imports).toEqual(Object.fromEntries([...expected, ...peers, shim]));
+    const onlyOnJsr = ["@nats-io/transport-deno", "jsr:@nats-io/transport-deno@^3.4.0"];
+    expect(deno.imports).toEqual(Object.fromEntries([...expected, ...peers, onlyOnJsr, shim]));
     expect(paths).toEqual(Object.fromEntries(expected.map(([name, path]) => [name, [path]])));
   });
 

@@ -17,6 +17,8 @@ export interface Problem {
   readonly retryable: boolean;
   /** What the contract declares for this code. */
   readonly data?: unknown;
+  /** Why it is a `CONFLICT`, by name, where there is one: such as `IDEMPOTENCY_MISMATCH`. */
+  readonly reason?: string;
   /** After how long it may go better, in ms, where the one that refused it knows. */
   readonly retryAfter?: number;
   /** What a schema found wrong with the body, and where. */
@@ -46,7 +48,7 @@ const SYSTEM: Readonly<Record<SystemCode, true>> = {
 
 /** The fault that a server's answer stands for; what is no problem of ours is judged by its status. */
 export function faultOfAnswer(contract: Contract, status: number, problem: unknown): Fault {
-  const { code, detail, retryable, data, retryAfter, errors } = Object(problem) as Partial<Problem>;
+  const { code, detail, retryable, data, retryAfter, reason, errors } = Object(problem) as Partial<Problem>;
   const message = typeof detail === "string"
     ? detail
     : `"${contract.type}" was answered with status ${status}`;
@@ -55,7 +57,11 @@ export function faultOfAnswer(contract: Contract, status: number, problem: unkno
   }
   const known = typeof code === "string" && Object.hasOwn(SYSTEM, code) ? code as SystemCode : undefined;
   const system = known ?? codeOfStatus(status);
-  const told = typeof retryAfter === "number" ? { retryAfter } : dataOf(system, known, status, errors);
+  const told = typeof retryAfter === "number"
+    ? { retryAfter }
+    : known === "CONFLICT" && typeof reason === "string"
+    ? { reason }
+    : dataOf(system, known, status, errors);
   const fault = systemFault(system, message, told);
   return known !== undefined && typeof retryable === "boolean" ? { ...fault, retryable } : fault;
 }

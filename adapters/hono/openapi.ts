@@ -39,6 +39,8 @@ const PROBLEM: JsonSchema = {
     code: { type: "string" },
     retryable: { type: "boolean" },
     data: {},
+    reason: { type: "string" },
+    retryAfter: { type: "number" },
     errors: {
       type: "array",
       items: {

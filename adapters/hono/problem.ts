@@ -50,7 +50,10 @@ export function systemStatus(code: SystemCode): number {
   return SYSTEM[code].status;
 }
 
-/** What may be told of a fault: all of the contract's own, of any other the code with a fixed text. */
+/**
+ * What may be told of a fault: all of the contract's own, of any other the code with a fixed text, and of a `CONFLICT`
+ * the name of its reason.
+ */
 export function problemOf(fault: Fault, entry: Route | undefined): Problem {
   const { code, data, retryable } = fault;
   if (entry !== undefined && Object.hasOwn(entry.contract.errors, code) && code !== "INTERNAL") {
@@ -61,7 +64,8 @@ export function problemOf(fault: Fault, entry: Route | undefined): Problem {
   const { status, detail } = SYSTEM[known];
   const told = problem(status, known, detail, retryable);
   if (known === "VALIDATION") return { ...told, errors: issuesOf(data) };
-  const { retryAfter } = Object(data) as { readonly retryAfter?: unknown };
+  const { retryAfter, reason } = Object(data) as { readonly retryAfter?: unknown; readonly reason?: unknown };
+  if (known === "CONFLICT" && isName(reason)) return { ...told, reason };
   return status === 503 && typeof retryAfter === "number" && retryAfter > 0 ? { ...told, retryAfter } : told;
 }
 
@@ -99,6 +103,11 @@ export function faultOfThrown(thrown: unknown): Fault {
 function problem(status: number, code: string, detail: string, retryable: boolean): Problem {
   const title = TITLES[status] ?? (status < 500 ? "Request Failed" : "Server Failed");
   return { type: "about:blank", title, status, detail, code, retryable };
+}
+
+/** Whether it is the name of a reason: any other text may say what is to stay inside. */
+function isName(reason: unknown): reason is string {
+  return typeof reason === "string" && /^[A-Z][A-Z0-9_]{0,63}$/.test(reason);
 }
 
 function issuesOf(data: unknown): readonly ProblemIssue[] {

@@ -10,7 +10,7 @@ import type {
   Store,
   WatchOptions,
 } from "../../src/ports/store.ts";
-import { checkKey, checkLimit, checkPut, storeCancelled } from "../../src/ports/store_faults.ts";
+import { checkAfter, checkKey, checkLimit, checkPut, storeCancelled } from "../../src/ports/store_faults.ts";
 import { revisionOf } from "../../src/ports/written.ts";
 import { ChangeFeed } from "../../src/internal/change_feed.ts";
 import { EntryTable, type TableChange } from "../../src/internal/entry_table.ts";
@@ -49,6 +49,7 @@ export function memoryStore(options: MemoryStoreOptions): Store {
 }
 
 class MemoryStore implements Store {
+  readonly durability = "none";
   readonly #clock: Pick<Clock, "mono" | "timer">;
   readonly #watches: number;
   readonly #table: EntryTable;
@@ -91,10 +92,11 @@ class MemoryStore implements Store {
     });
   }
 
-  list(prefix: string, { limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {
+  list(prefix: string, { after, limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {
     return soon(`list "${prefix}"`, signal, () => {
       checkLimit(limit);
-      return this.#table.list(this.#clock.mono(), prefix, limit);
+      checkAfter(after);
+      return this.#table.list(this.#clock.mono(), prefix, limit, after);
     });
   }
 

@@ -37,7 +37,7 @@ export interface SqliteOptions {
   readonly names?: number;
   /** How many may watch at a time in this process; over it `OVERLOADED`. @default 4096 */
   readonly watches?: number;
-  /** How long to try while other processes write, in ms; then `UNAVAILABLE`. @default 5000 */
+  /** How long to try while other processes write or stand still in a write, in ms; then `UNAVAILABLE`. @default 5000 */
   readonly busy?: number;
   /** Time and chance. @default systemRuntime() */
   readonly runtime?: { readonly clock: Clock; readonly random: Random };
@@ -58,6 +58,11 @@ export interface SqliteStorage extends Storage, AsyncDisposable {
  * (`-wal`, `-shm`). Several processes of one machine may have it open at a time; it has to be on a disk of that machine,
  * as SQLite cannot lock files of a network. What is asked for in one turn of the event loop is one transaction; where
  * others write just then it is tried again, without standing still.
+ *
+ * A process that is stopped or suspended in the middle of a write keeps the others from writing for as long. Meanwhile
+ * they read on, and each of their writes rejects with `UNAVAILABLE` after `busy`, or with `CANCELLED` when its signal
+ * aborts before; none of these is written later. Whoever waits less than `busy` without a signal of its own, as durable
+ * patterns do, takes it for undecided.
  *
  * Its clock is shared by all processes and never goes back: it goes on by their monotonic clocks, whatever happens to
  * that of the machine. Watches and waits hear at once of what their own process does, and of others within 100 ms.
@@ -115,7 +120,7 @@ export async function sqlite(path: string, options: SqliteOptions = {}): Promise
 
   function assemble(db: SqlDatabase): SqliteStorage {
     const ledger = new Ledger(db, { path, runtime, busy, pages: pagesOf(db, bytes) });
-    const store = new SqliteStore(ledger, runtime.clock, { keys, watches });
+    const store = new SqliteStore(ledger, runtime.clock, { keys, watches }, durability);
     const queue = new SqliteQueue(ledger, runtime.clock, { items, window, names });
     return {
       durability,

@@ -9,7 +9,15 @@ import type {
   Store,
   WatchOptions,
 } from "../../src/ports/store.ts";
-import { checkKey, checkLimit, checkPut, revisionConflict } from "../../src/ports/store_faults.ts";
+import {
+  checkAfter,
+  checkKey,
+  checkLimit,
+  checkPut,
+  revisionConflict,
+} from "../../src/ports/store_faults.ts";
+import type { Durability } from "../../src/ports/storage.ts";
+import { byCodePoint } from "../../src/internal/by_code_point.ts";
 import type { SqlDatabase, SqlStatement } from "./driver.ts";
 import type { Ledger } from "./ledger.ts";
 import { refusal } from "./refusal.ts";
@@ -38,6 +46,7 @@ interface Found {
 
 /** The store of a file. */
 export class SqliteStore implements Store {
+  readonly durability: Durability;
   readonly #ledger: Ledger;
   readonly #limits: StoreLimits;
   readonly #feed: StoreFeed;
@@ -53,8 +62,10 @@ export class SqliteStore implements Store {
     ledger: Ledger,
     clock: { timer(ms: number, run: () => void): () => void },
     limits: StoreLimits,
+    durability: Durability,
   ) {
     const { db } = ledger;
+    this.durability = durability;
     this.#ledger = ledger;
     this.#limits = limits;
     this.#sweep = new StoreSweep(ledger);
@@ -107,9 +118,9 @@ export class SqliteStore implements Store {
     return refusal(() => checkKey(key)) ?? this.#ledger.free(what, signal, work);
   }
 
-  list(prefix: string, { limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {
-    return refusal(() => checkLimit(limit)) ??
-      this.#ledger.read(`list "${prefix}"`, signal, (now) => this.#entries(prefix, limit, now));
+  list(prefix: string, { after, limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {
+    return refusal(() => (checkLimit(limit), checkAfter(after))) ??
+      this.#ledger.read(`list "${prefix}"`, signal, (now) => this.#entries(prefix, limit, now, after));
   }
 
   async *watch(prefix: string, { signal }: WatchOptions = {}): AsyncGenerator<Change, void, undefined> {
@@ -143,8 +154,9 @@ export class SqliteStore implements Store {
     this.#feed.breakOff("the storage was closed");
   }
 
-  #entries(prefix: string, limit: number, now: number): Entry[] {
-    const [from, to] = [toSql(prefix), afterPrefix(toSql(prefix))];
+  #entries(prefix: string, limit: number, now: number, after?: string): Entry[] {
+    const first = after === undefined ? prefix : later(prefix, `${after}\u0000`);
+    const [from, to] = [toSql(first), afterPrefix(toSql(prefix))];
     const rows = to === undefined
       ? this.#listAll.all(from, now, limit)
       : this.#list.all(from, to, now, limit);
@@ -178,6 +190,10 @@ export class SqliteStore implements Store {
 /** What a row is to a reader. */
 export function entryOf({ key, value, revision }: EntryRow): Entry {
   return { key: fromSql(key), value: fromSql(value), revision };
+}
+
+function later(a: string, b: string): string {
+  return byCodePoint(a, b) > 0 ? a : b;
 }
 
 function isOver({ expires }: Found, now: number): boolean {

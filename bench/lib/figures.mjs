@@ -30,7 +30,10 @@ export function compared(row, comparison, data, runtime) {
   const pairs = picks.map((pick) => [of(ours, pick), of(other ?? ours, pick)]);
   if (pairs.some((pair) => pair.includes(undefined))) return undefined;
   const [[mine, theirs]] = pairs;
-  if (wantAbsolute !== undefined) return { first: mine, text: mine.toFixed(0), met: mine <= wantAbsolute };
+  if (wantAbsolute !== undefined) {
+    const most = wantOf({ want: wantAbsolute }, runtime);
+    return { first: mine, text: mine < 10 ? short(mine) : mine.toFixed(0), met: mine <= most };
+  }
   if (wantMore !== undefined) {
     const first = mine - theirs;
     return { first, text: `${first >= 0 ? "+" : ""}${first.toFixed(1)}`, met: first <= wantMore };
@@ -42,13 +45,13 @@ export function compared(row, comparison, data, runtime) {
 }
 
 /** Whether more is better. */
-export function isRate(row, { latency, cpu, of }) {
+export function isRate(row, { latency, p99, cpu, of }) {
   if (row.kind === "figures") return row.rates?.includes(of) ?? false;
-  return row.kind === "remote" && !latency && !cpu;
+  return row.kind === "remote" && !latency && !p99 && !cpu;
 }
 
-function figureName(row, { level, latency, cpu, of }) {
-  if (row.kind === "remote") return `${latency ? "p50" : cpu ? "cpu" : "perSecond"}@${level}`;
+function figureName(row, { level, latency, p99, cpu, of }) {
+  if (row.kind === "remote") return `${latency ? "p50" : p99 ? "p99" : cpu ? "cpu" : "perSecond"}@${level}`;
   return { local: "ns", heap: "bytes", startup: of, figures: of }[row.kind];
 }
 

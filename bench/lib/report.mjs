@@ -45,7 +45,7 @@ the same run. Absolute figures only show the scale.
   after 300 ms of warm-up, timed by mitata. A ratio is of the best samples (noise can only add), in brackets of the medians.
 - Between processes: closed loop, 1 s at each level after 0.5 s of warm-up, 5 interleaved rounds; ratios of the medians,
   in brackets of the best rounds. CPU time is both processes'; it suffers least when others use the machine too.
-- Shards that move and scaling: 5 interleaved rounds, membership: 2; ratios of the medians, in brackets of the best rounds.
+- Shards that move, scaling, events through NATS: 5 interleaved rounds, queue of jobs: 3, membership: 2; ratios of the medians, in brackets of the best rounds.
 - Start: 10 interleaved starts; the ratio of the best, in brackets of the medians. Memory: medians.`;
 }
 
@@ -89,7 +89,7 @@ function rowVerdicts(row, data) {
   }
   for (const [key, peers] of groups) {
     const results = RUNTIMES.map((runtime) => closest(row, peers, data[runtime], runtime));
-    verdicts.push({ what: `${title}: ${key}`, wanted: row.kind === "remote" ? "> 1" : "< 1", results });
+    verdicts.push({ what: `${title}: ${key}`, wanted: isRate(row, peers[0]) ? "> 1" : "< 1", results });
   }
   return verdicts;
 }
@@ -147,7 +147,7 @@ function scaleTable(row, data) {
     figures: Object.entries(row.figures ?? {}).map(([figure, unit]) => [figure, unit, spread]),
     remote: (row.levels ?? []).map((level) => [
       level,
-      `${level} in flight: calls/s, p50/p99 ms, client+server CPU µs`,
+      `${level} in flight: calls/s, p50/p99 ms, client+server${row.broker ? "+broker" : ""} CPU µs`,
     ]),
   }[row.kind];
   const lines = figures.flatMap(([figure, unit, show]) =>
@@ -180,7 +180,8 @@ function remoteCell(figures, level) {
   if (figures === undefined) return "";
   const of = (name) => median(figures[`${name}@${level}`]);
   const latency = `${short(of("p50"))}/${short(of("p99"))}`;
-  const cpu = `${short(of("clientCpu"))}+${short(of("serverCpu"))}`;
+  const ends = ["clientCpu", "serverCpu", "brokerCpu"].filter((end) => `${end}@${level}` in figures);
+  const cpu = ends.map((end) => short(of(end))).join("+");
   return `${short(of("perSecond"))}, ${latency}, ${cpu}`;
 }
 
@@ -198,10 +199,10 @@ function wants({ want, wantAbsolute, wantMore }) {
   return want !== undefined || wantAbsolute !== undefined || wantMore !== undefined;
 }
 
-function label({ ours, other, level, latency, cpu, of, wantAbsolute }) {
+function label({ ours, other, level, latency, p99, cpu, of, wantAbsolute }) {
   const what = wantAbsolute === undefined ? `${ours} / ${other}` : ours;
   if (level !== undefined) {
-    return `${what}, ${latency ? "latency at " : cpu ? "CPU at " : ""}${level} in flight`;
+    return `${what}, ${latency ? "latency at " : p99 ? "P99 at " : cpu ? "CPU at " : ""}${level} in flight`;
   }
   const told = {
     ms: `${what}, start`,
@@ -209,25 +210,32 @@ function label({ ours, other, level, latency, cpu, of, wantAbsolute }) {
     frames: `${what}, frames`,
     bytes: `${what}, bytes`,
     cpu: `${what}, CPU`,
+    ownCpu: `${what}, CPU of who tells`,
   };
   return told[of] ?? what;
 }
 
 function wish(row, comparison) {
-  if (comparison.wantAbsolute !== undefined) {
-    return `≤ ${comparison.wantAbsolute} ${row.unit}`;
-  }
-  if (comparison.wantMore !== undefined) return `≤ +${comparison.wantMore}`;
-  const sign = isRate(row, comparison) ? "≥" : "≤";
-  const each = RUNTIMES.map((runtime) => wantOf(comparison, runtime));
-  return `${sign} ${new Set(each).size === 1 ? each[0] : each.join(" / ")}`;
+  const { wantAbsolute, wantMore, p99 } = comparison;
+  const all = (want) => {
+    const each = RUNTIMES.map((runtime) => wantOf({ want }, runtime));
+    return new Set(each).size === 1 ? each[0] : each.join(" / ");
+  };
+  if (wantAbsolute !== undefined) return `≤ ${all(wantAbsolute)} ${p99 ? "ms" : row.unit}`;
+  if (wantMore !== undefined) return `≤ +${wantMore}`;
+  return `${isRate(row, comparison) ? "≥" : "≤"} ${all(comparison.want)}`;
 }
 
 function meaning(row) {
   if (row.kind === "remote") {
     return "Calls per second (higher is better), where it says so latency or CPU time a call (lower is better)";
   }
-  if (row.kind === "figures" && row.rates !== undefined) return "Calls per second (higher is better)";
+  if (row.kind === "figures" && row.rates !== undefined) {
+    const cpu = row.compare.some((comparison) => !isRate(row, comparison));
+    return `Calls per second (higher is better)${
+      cpu ? ", where it says so CPU time each (lower is better)" : ""
+    }`;
+  }
   if (row.kind === "figures") return "A node and second (lower is better)";
   if (row.kind === "heap") return "Bytes (lower is better)";
   return "Time (lower is better)";

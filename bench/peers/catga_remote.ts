@@ -3,7 +3,7 @@ import { command, createMediator, handle, type Module, type } from "@catga/catga
 import { joinCluster, type Node } from "@catga/catga/cluster";
 import { http } from "@catga/catga/http";
 import { processRuntime, serve as listen } from "@catga/catga/serve";
-import { accept, type Order, type Receipt } from "../harness/order.ts";
+import { accept, type Order, type Receipt, type Remote } from "../harness/order.ts";
 
 const PlaceOrder = command("orders.place", { input: type<Order>(), output: type<Receipt>() });
 

@@ -10,8 +10,8 @@ export const remotes: Readonly<Record<string, () => Promise<Remote>>> = {
   "limit: 64 in one POST": () => import("../peers/batched_post.ts"),
   "Hono + fetch": hono,
   "Hono + undici Pool": () => hono().then(({ serve, connectPool }) => ({ serve, connect: connectPool })),
-  "moleculer, TCP": () => import("../peers/moleculer_remote.ts"),
-  "@nestjs/microservices, TCP": () => import("../peers/nest_remote.ts"),
+  "moleculer, TCP": () => import("../peers/moleculer_remote.ts").then(({ tcp }) => tcp),
+  "@nestjs/microservices, TCP": () => import("../peers/nest_remote.ts").then(({ tcp }) => tcp),
   oRPC: orpc,
   "oRPC, batch plugins": () =>
     orpc().then(({ serve, connectBatched }) => ({ serve, connect: connectBatched })),

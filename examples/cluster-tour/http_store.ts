@@ -8,7 +8,7 @@ import { type SystemCode, type SystemFault, systemFault } from "@catga/catga";
 import { createClient, route } from "@catga/catga/client";
 import { routes } from "@catga/catga/hono";
 import type { Hono } from "hono";
-import type { Change, Entry, PutOptions, Runtime, Store } from "@catga/catga/ports";
+import type { Change, Entry, ListOptions, PutOptions, Runtime, Store } from "@catga/catga/ports";
 
 type Unsigned<T> = Omit<T, "signal">;
 /** What the store itself fails with. */
@@ -35,7 +35,7 @@ const Delete = command("store.delete", {
   errors,
 });
 const List = query("store.list", {
-  input: type<{ readonly prefix: string; readonly limit?: number | undefined }>(),
+  input: type<{ readonly prefix: string; readonly options: Unsigned<ListOptions> }>(),
   output: type<readonly Entry[]>(),
   errors,
 });
@@ -62,7 +62,7 @@ export function serveStore(store: Store, runtime: Runtime): Hono {
         ({ key, value, options }, { signal }) => told(store.put(key, value, { ...options, signal })),
       ),
       handle(Delete, ({ key, expected }, { signal }) => told(store.delete(key, { expected, signal }))),
-      handle(List, ({ prefix, limit }, { signal }) => told(store.list(prefix, { limit, signal }))),
+      handle(List, ({ prefix, options }, { signal }) => told(store.list(prefix, { ...options, signal }))),
       handle(Watch, ({ prefix }, { signal }) => store.watch(prefix, { signal })),
     ],
   });
@@ -78,8 +78,8 @@ export function httpStore(baseUrl: string, runtime: Runtime): Store {
       given(await client.send(Put({ key, value, options }), { signal })),
     delete: async (key, { signal, expected } = {}) =>
       given(await client.send(Delete({ key, expected }), { signal })),
-    list: async (prefix, { signal, limit } = {}) =>
-      given(await client.send(List({ prefix, limit }), { signal })),
+    list: async (prefix, { signal, ...options } = {}) =>
+      given(await client.send(List({ prefix, options }), { signal })),
     watch: async function* (prefix, { signal } = {}) {
       try {
         yield* client.stream(Watch({ prefix }), { signal, timeout: Infinity });

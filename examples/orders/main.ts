@@ -60,8 +60,9 @@ try {
     say("keeps orders in its own memory, for no other node; STORAGE names a file for all");
   }
   const { store, queue } = storage;
-  relay = startRelay({ store, queue, runtime, owner: name });
-  const keeping = { store, runtime, relay };
+  const unsafe = STORAGE === undefined;
+  relay = startRelay({ store, queue, runtime, owner: name, unsafe });
+  const keeping = { store, runtime, relay, unsafe };
   const mediator = createMediator({
     handlers: [stock(keeping, say), orders({ node: name, book, keeping, say })],
     runtime,
@@ -80,7 +81,7 @@ try {
     endpoint,
     backend: withStorage(backend, storage),
     service: "orders",
-    unsafe: STORAGE === undefined,
+    unsafe,
     timing: { heartbeat: Number(HEARTBEAT), timeout },
     deliveries: { lease: timeout },
   });

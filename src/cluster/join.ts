@@ -6,6 +6,7 @@ import { ClusterNode } from "./node.ts";
 import { isNodeName } from "./record.ts";
 import { roundRobin } from "./routers/round_robin.ts";
 import { readTiming } from "./timing.ts";
+import { unkeptFault } from "./unavailable.ts";
 import type { Storage } from "../ports/storage.ts";
 import type { ClusterOptions, Node } from "./types.ts";
 
@@ -70,7 +71,8 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
     weight,
   }, timing);
   try {
-    if (options.unsafe !== true) refuseUnkept(mediator, backend.name, parts);
+    const unkept = options.unsafe === true ? undefined : lackOf(backend.name, parts);
+    refuseUnkept(mediator, backend.name, parts, unkept);
     const node = new ClusterNode({
       engine: mediator,
       membership,
@@ -88,6 +90,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
       shards: options.shards,
       service: options.service,
       deliveries: options.deliveries,
+      unkept,
     });
     await node.join();
     return node;
@@ -97,18 +100,27 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   }
 }
 
-function refuseUnkept(mediator: Engine, name: string, { durability, store }: Storage): void {
+/** Why reliable events would be lost; `undefined` if they are kept. */
+function lackOf(name: string, { durability, store, queue }: Storage): string | undefined {
+  if (durability === "none") return `${name} keeps nothing`;
+  if (queue === undefined) return `${name} has no queue`;
+  return store === undefined ? `${name} has no store` : undefined;
+}
+
+function refuseUnkept(
+  mediator: Engine,
+  name: string,
+  { store }: Storage,
+  unkept: string | undefined,
+): void {
   const [command] = mediator.unkept;
-  if (command !== undefined && store === undefined) {
+  if (command !== undefined && store === undefined && unkept !== undefined) {
     const message =
       `Cannot join: "${command.type}" has idempotency, but ${name} has no store to keep its answers; ` +
       "choose a backend with one, or give the mediator the behavior idempotent({ store })";
     throw new CatgaError(systemFault("CONFLICT", message));
   }
-  if (durability !== "none") return;
   const asking = mediator.contracts.find((contract) => contract.kind === "reliable");
-  if (asking === undefined) return;
-  const message = `Cannot join: "${asking.type}" is a reliable event, but ${name} keeps nothing; ` +
-    "choose a backend that does, or set unsafe: true and let such events be lost";
-  throw new CatgaError(systemFault("CONFLICT", message));
+  if (asking === undefined || unkept === undefined) return;
+  throw new CatgaError(unkeptFault(`Cannot join: "${asking.type}"`, unkept));
 }

@@ -1,18 +1,18 @@
-import { CatgaError, failure, type Fault, type Result, systemFault } from "../result.ts";
+import { failure, type Fault, type Result, systemFault } from "../result.ts";
 import { within } from "../internal/within.ts";
 import type { Contract } from "../message/contract.ts";
 import { contractOf } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
 import type { Host, Origin } from "../mediator/context.ts";
 import type { Engine } from "../mediator/mediator.ts";
-import { Consumer, type ConsumerStats } from "../durable/consumer.ts";
+import { Consumer, type ConsumerHost, type ConsumerStats } from "../durable/consumer.ts";
 import { deadLetters } from "../durable/dead_letters.ts";
 import { deliveryName } from "../durable/dead_letters_name.ts";
 import { COMMANDS, keepingCommands, type Pushing, topicOfCommand } from "../durable/command_group.ts";
 import { push } from "../durable/push.ts";
+import { Quarantine } from "../durable/quarantine.ts";
 import { inbox } from "../durable/records/inbox.ts";
 import type { Delivery } from "../ports/queue.ts";
-import { checkGroup } from "../ports/queue_faults.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Storage } from "../ports/storage.ts";
 import { json } from "../wire/json.ts";
@@ -23,6 +23,7 @@ import { signalsOf, wireOf } from "./outgoing.ts";
 import { isParcel, originOfParcel, parcelOf } from "./parcels.ts";
 import { handleQueued } from "./queued_command.ts";
 import type { ReliableHost } from "./reliable_host.ts";
+import { refuseHearer } from "./reliable_refusal.ts";
 
 /** How often a delivery is tried, and after how long, in ms, it is handed out again, where its contract does not say. */
 const ATTEMPTS = 3;
@@ -31,11 +32,15 @@ const DAY = 86_400_000;
 /** How many leases a delivery that was done is known for at least. */
 const LEASES = 10;
 
+/** What the consumers of a node differ in. */
+type OwnPart = Pick<ConsumerHost, "idle" | "attempts" | "redeliver" | "marks" | "markOf" | "handle">;
+
 /** The reliable events of a node: published into the queue, and taken from it for each handler on its own. */
 export class Reliable {
   readonly #host: ReliableHost;
   readonly #runtime: Runtime;
   readonly #queue: Pushing;
+  readonly #quarantine: Quarantine;
   readonly #consumers: readonly Consumer[];
 
   /** Throws a `CatgaError` where handlers cannot be told from those of other services or from each other. */
@@ -43,6 +48,7 @@ export class Reliable {
     this.#host = host;
     this.#runtime = host.engine.runtime;
     this.#queue = keepingCommands(host.queue);
+    this.#quarantine = new Quarantine(this.#runtime.clock);
     const { contracts } = host.engine;
     this.#consumers = [
       ...contracts.filter(({ kind }) => kind === "reliable").flatMap((contract) => this.#hearing(contract)),
@@ -102,43 +108,29 @@ export class Reliable {
   }
 
   #hearing(contract: Contract): readonly Consumer[] {
-    return this.#host.engine.hearers(contract.type).map((name, at) => this.#consumer(contract, name, at));
+    return this.#host.engine.hearers(contract.type).map((name, at) => this.#hearer(contract, name, at));
   }
 
   /** Takes commands that wait in the queue. */
   #handling(contract: Contract): Consumer {
-    const { queue, engine: { runtime }, host, timeout, bury, options: { concurrency, lease } } = this.#host;
-    const topic = topicOfCommand(contract.type);
-    const { clock } = runtime;
-    return new Consumer({
-      queue,
-      runtime,
-      topic,
-      group: COMMANDS,
-      concurrency,
-      lease,
+    const { engine: { runtime: { clock } }, host, timeout } = this.#host;
+    return this.#consumer(topicOfCommand(contract.type), COMMANDS, {
       attempts: ATTEMPTS,
       redeliver: REDELIVER,
       handle: (delivery, signal) => handleQueued(contract, delivery, signal, { host, clock, timeout }),
-      bury: (delivery, fault) => bury(topic, COMMANDS, delivery, fault),
     });
   }
 
-  #consumer(contract: Contract, name: string, at: number): Consumer {
-    const { queue, engine, node, marks, bury, options: { concurrency, lease, away } } = this.#host;
+  /** Takes an event for one of its handlers. */
+  #hearer(contract: Contract, name: string, at: number): Consumer {
+    const { node, marks, options: { lease, away } } = this.#host;
     const { type, delivery: policy = {} } = contract;
     const { qos = 1, to = "service", attempts = ATTEMPTS, redeliver = REDELIVER, window = DAY } = policy;
     const handler = `${this.#host.service}/${name}`;
     const group = to === "nodes" ? `${handler}@${node}` : handler;
-    this.#refuse(contract, name, at, group);
-    return new Consumer({
-      queue,
-      runtime: engine.runtime,
-      topic: type,
-      group,
+    refuseHearer(this.#host, contract, name, at, group);
+    return this.#consumer(type, group, {
       idle: to === "nodes" ? away : undefined,
-      concurrency,
-      lease,
       attempts,
       redeliver,
       // What was done may be handed out again once the lease is over.
@@ -148,7 +140,22 @@ export class Reliable {
         return isParcel(parcel) ? parcel.id : delivery.id;
       },
       handle: (delivery, signal) => this.#handle(contract, at, group, delivery, signal),
-      bury: (delivery, fault) => bury(type, group, delivery, fault),
+    });
+  }
+
+  #consumer(topic: string, group: string, own: OwnPart): Consumer {
+    const { queue, store, engine: { runtime }, bury, options: { concurrency, lease } } = this.#host;
+    return new Consumer({
+      queue,
+      store,
+      runtime,
+      quarantine: this.#quarantine,
+      topic,
+      group,
+      concurrency,
+      lease,
+      bury: (delivery, fault, tries) => bury(topic, group, delivery, fault, tries),
+      ...own,
     });
   }
 
@@ -178,38 +185,6 @@ export class Reliable {
       ? result
       : failure({ ...result.error, code: "INTERNAL" });
   }
-
-  #refuse({ type, key }: Contract, name: string, at: number, group: string): void {
-    const { service, engine, queue } = this.#host;
-    const refuse = (why: string): never => {
-      throw new CatgaError(systemFault("CONFLICT", `Cannot hear "${type}": ${why}`));
-    };
-    if (service === undefined) {
-      refuse(
-        "say which service this node is of, so that its nodes share the events and other services get their own",
-      );
-    }
-    if (service === "" || service?.includes("/")) {
-      refuse(
-        `the name of its service, "${service}", is empty or has a "/"; another's groups could be called the same`,
-      );
-    }
-    try {
-      checkGroup(type, group);
-    } catch (thrown) {
-      refuse(
-        `no queue takes the group of its handler, ${JSON.stringify(group)}: ${(thrown as Error).message}`,
-      );
-    }
-    if (key !== undefined && !queue.ordered) {
-      refuse(
-        "its contract has a key, but the queue keeps no order; take the key away or choose another backend",
-      );
-    }
-    if (engine.hearers(type).indexOf(name) !== at) {
-      refuse(`two of its handlers are called "${name}"; name them, so that each gets its own deliveries`);
-    }
-  }
 }
 
 function nothing(): void {}
@@ -234,13 +209,14 @@ export function openReliable(host: Host, parts: ReliableParts): Reliable | undef
     engine,
     host,
     queue,
+    store,
     node: membership.self.id,
     service,
     options: readDeliveries(deliveries),
     timeout: callTimeout,
     marks: (retention) => inbox(store, { runtime, retention }),
-    bury: (topic, group, { id, key, payload, pushed, attempt }, fault) => {
-      return letters.put({ topic, group, id, key, payload, pushed, attempts: attempt, fault });
+    bury: (topic, group, { id, key, payload, pushed }, fault, tries) => {
+      return letters.put({ topic, group, id, key, payload, pushed, ...tries, fault });
     },
   });
 }

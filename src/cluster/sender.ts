@@ -27,7 +27,7 @@ import type { ShardOptions } from "./shards/shard_types.ts";
 import { Shards } from "./shards/shards.ts";
 import type { Target } from "./target.ts";
 import type { Member } from "./types.ts";
-import { leftFault, nobodyFault } from "./unavailable.ts";
+import { leftFault, nobodyFault, unkeptFault } from "./unavailable.ts";
 import { Ways } from "./ways.ts";
 
 /** How a node sends. */
@@ -42,6 +42,8 @@ export interface SenderOptions extends CandidateOptions {
   readonly store: Store | undefined;
   /** Stores reliable events where something keeps them. */
   readonly reliable: () => Reliable | undefined;
+  /** Why reliable events would be lost; `undefined` if they are kept, or may be lost. */
+  readonly unkept: string | undefined;
   /** Something happened that whoever watches the cluster is to know. */
   readonly changed: () => void;
 }
@@ -110,8 +112,14 @@ export class Sender implements Host {
 
   tell(message: Message, origin: Origin | undefined): Promise<Result<void>> {
     if (this.#left) return Promise.resolve(failure(leftFault(message.type)));
-    const reliable = message.kind === "reliable" ? this.#options.reliable() : undefined;
-    if (reliable !== undefined) return reliable.tell(message, origin);
+    if (message.kind === "reliable") {
+      const { unkept, reliable } = this.#options;
+      if (unkept !== undefined) {
+        return Promise.resolve(failure(unkeptFault(`Cannot publish: "${message.type}"`, unkept)));
+      }
+      const kept = reliable();
+      if (kept !== undefined) return kept.tell(message, origin);
+    }
     const others = this.candidates.of(message.type).filter((target) => !target.local);
     if (others.length === 0) return this.#engine.tell(message, this.calls.hosted(origin));
     const own = this.calls.hosted(origin ?? new Origin());

@@ -6,6 +6,14 @@ export function leftFault(type: string): SystemFault {
   return systemFault("UNAVAILABLE", `Cannot send "${type}": this node has left the cluster`);
 }
 
+/** The fault of a reliable event that would be lost, and why. */
+export function unkeptFault(what: string, why: string): SystemFault {
+  const message =
+    `${what} is a reliable event, but ${why}; choose a backend that keeps events, or set unsafe: true ` +
+    "and let them be lost";
+  return systemFault("CONFLICT", message);
+}
+
 /** The fault of a message that no node can take just now, and why. */
 export function nobodyFault(type: string, known: readonly Member[]): SystemFault {
   const serving = known.filter((member) => member.contracts.includes(type));

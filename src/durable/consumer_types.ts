@@ -1,6 +1,8 @@
 import type { Fault, Result } from "../result.ts";
 import type { Delivery, Queue } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
+import type { Store } from "../ports/store.ts";
+import type { Quarantine } from "./quarantine.ts";
 
 /** Remembers what was done, so that nothing is done twice. */
 export interface DoneMarks {
@@ -10,10 +12,22 @@ export interface DoneMarks {
   done(group: string, id: string): Promise<void>;
 }
 
+/** How often something was tried that becomes a dead letter. */
+export interface Tries {
+  /** In how many rounds it failed, on all nodes. */
+  readonly attempts: number;
+  /** How often its queue handed it out. */
+  readonly handedOut: number;
+}
+
 /** What a consumer stands on. */
 export interface ConsumerHost {
   readonly queue: Queue;
+  /** Where it is kept how often deliveries failed. */
+  readonly store: Store;
   readonly runtime: Runtime;
+  /** Where a delivery is alone that may have ended its process: one for all consumers of a node. */
+  readonly quarantine: Quarantine;
   readonly topic: string;
   readonly group: string;
   /** When the group ends if nobody pulls, in ms; never if left out. */
@@ -22,9 +36,9 @@ export interface ConsumerHost {
   readonly concurrency: number;
   /** How long a delivery stays with a process that was not heard of, in ms. */
   readonly lease: number;
-  /** How often a delivery is tried before it is put back. */
+  /** How often a delivery is tried before it is put back: one round. Once where it is alone. */
   readonly attempts: number;
-  /** How long it is put back, in ms, each time. */
+  /** How long it is put back, in ms, after each round that failed. */
   readonly redeliver: readonly number[];
   /** What was done before; left out where that does not matter. */
   readonly marks?: DoneMarks | undefined;
@@ -33,7 +47,7 @@ export interface ConsumerHost {
   /** Tries a delivery once. The signal aborts when it is no longer this process's. Never rejects. */
   handle(delivery: Delivery, signal: AbortSignal): Promise<Result<void, Fault>>;
   /** Keeps what will never be handled. */
-  bury(delivery: Delivery, fault: Fault): Promise<void>;
+  bury(delivery: Delivery, fault: Fault, tries: Tries): Promise<void>;
 }
 
 /** What a consumer has counted. */
@@ -52,4 +66,6 @@ export interface ConsumerStats {
   readonly putBack: number;
   /** Deliveries that became dead letters. */
   readonly buried: number;
+  /** Deliveries that were begun alone, since nobody had said what came of them several times. */
+  readonly alone: number;
 }

@@ -1,6 +1,7 @@
 import { CatgaError, systemFault } from "../result.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Codec } from "../ports/codec.ts";
+import type { Queue } from "../ports/queue.ts";
 import type { Store } from "../ports/store.ts";
 import type { Frame } from "../ports/transport.ts";
 import { json } from "../wire/json.ts";
@@ -8,6 +9,7 @@ import { decodeParcel } from "../wire/parcel.ts";
 import { decodeLetter, type LetterRecord, writeBody } from "./dead_letters_entry.ts";
 import { deliveryName, keyPart, replayName, shortId } from "./dead_letters_name.ts";
 import { LetterShelf } from "./dead_letters_shelf.ts";
+import { fireAgain, readFiring, SCHEDULES } from "./schedule/firing_letter.ts";
 import type {
   DeadLetter,
   DeadLetterContent,
@@ -49,6 +51,7 @@ export function deadLetters(store: Store, options: DeadLettersOptions): DeadLett
 }
 
 class StoredLetters implements DeadLetters {
+  readonly #store: Store;
   readonly #shelf: LetterShelf;
   readonly #runtime: DeadLettersOptions["runtime"];
   readonly #codec: Codec;
@@ -62,6 +65,7 @@ class StoredLetters implements DeadLetters {
         `Cannot keep dead letters: the limit is ${limit}, but must be a whole number from 1 upwards`,
       );
     }
+    this.#store = store;
     this.#shelf = new LetterShelf(store, runtime);
     this.#runtime = runtime;
     this.#codec = codec;
@@ -109,11 +113,7 @@ class StoredLetters implements DeadLetters {
       }
       const record = await this.#shelf.find(name);
       if (record === undefined) continue;
-      const { topic, group, key } = record;
-      const payload = await this.#shelf.payload(record);
-      // Nobody would take what is for a group that is not there.
-      await queue.backlog(topic, group, { signal });
-      await queue.push(topic, [{ id: replayName(record), key, payload }], { signal });
+      await this.#giveBack(record, queue, signal);
       await this.#remove(record);
       replayed++;
     }
@@ -130,7 +130,7 @@ class StoredLetters implements DeadLetters {
   }
 
   async #put(letter: NewDeadLetter): Promise<void> {
-    const { topic, group, key, payload, pushed, attempts, fault } = letter;
+    const { topic, group, key, payload, pushed, attempts, handedOut, fault } = letter;
     const { replays, letter: after, ...delivery } = deliveryName(letter.id);
     const { crypto, clock, random } = this.#runtime;
     const id = await shortId(delivery.id, crypto);
@@ -152,6 +152,7 @@ class StoredLetters implements DeadLetters {
       pushed,
       at: clock.wall(),
       attempts,
+      handedOut,
       replays,
       code: fault.code,
       message: fault.message.slice(0, MESSAGE).toWellFormed(),
@@ -167,6 +168,17 @@ class StoredLetters implements DeadLetters {
     if (before !== undefined) await this.#shelf.removePieces(before);
   }
 
+  async #giveBack(record: LetterRecord, queue: Queue, signal: AbortSignal | undefined): Promise<void> {
+    const { topic, group, key } = record;
+    const payload = await this.#shelf.payload(record);
+    const firing = group === SCHEDULES ? readFiring(payload) : undefined;
+    const host = { store: this.#store, runtime: this.#runtime };
+    if (firing !== undefined) return await fireAgain(host, firing, replayName(record), signal);
+    // Nobody would take what is for a group that is not there.
+    await queue.backlog(topic, group, { signal });
+    await queue.push(topic, [{ id: replayName(record), key, payload }], { signal });
+  }
+
   async #remove(record: LetterRecord): Promise<boolean> {
     const removed = await this.#shelf.remove(record);
     if (removed) this.#count.since--;
@@ -178,7 +190,9 @@ class StoredLetters implements DeadLetters {
       const { type, id, body, correlationId, causationId, headers } = decodeParcel(this.#codec, payload);
       return { type, id, body, correlationId, causationId, headers };
     } catch {
-      return undefined;
+      const { message: { type, body } = {}, id, headers } = readFiring(payload) ?? {};
+      if (type === undefined || id === undefined) return undefined;
+      return { type, id, body, correlationId: undefined, causationId: undefined, headers };
     }
   }
 

@@ -72,7 +72,13 @@ export function decodeLetter(entry: Entry | undefined): LetterRecord | undefined
     const fits = typeof letter.topic === "string" && typeof letter.group === "string" &&
       typeof letter.id === "string" && typeof letter.replays === "number";
     return fits
-      ? { ...letter, key: letter.key, name: entry.key.slice(LETTERS.length), revision: entry.revision }
+      ? {
+        ...letter,
+        key: letter.key,
+        handedOut: letter.handedOut,
+        name: entry.key.slice(LETTERS.length),
+        revision: entry.revision,
+      }
       : undefined;
   } catch {
     return undefined;

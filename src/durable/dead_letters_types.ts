@@ -28,8 +28,10 @@ export interface NewDeadLetter {
   readonly payload: Frame;
   /** When it was pushed, in ms since 1970 by the queue's clock. */
   readonly pushed: number;
-  /** How often it was tried. */
+  /** In how many rounds it failed, on all nodes together. */
   readonly attempts: number;
+  /** How often its queue handed it out. */
+  readonly handedOut?: number | undefined;
   /** Why the last try failed. */
   readonly fault: Fault;
 }
@@ -46,12 +48,20 @@ export interface DeadLetter {
   readonly id: string;
   /** The key that it was pushed with. */
   readonly key: string | undefined;
-  /** When it was pushed, in ms since 1970 by the queue's clock. */
+  /** When it was pushed, in ms since 1970 by the queue's clock; when it was due, if it was scheduled. */
   readonly pushed: number;
   /** When it became a dead letter, in ms since 1970. */
   readonly at: number;
-  /** How often it was tried, since it was replayed last. */
+  /**
+   * In how many rounds it failed, on all nodes together, since it was replayed last; a round is as many tries as the
+   * contract says. 0 if no handler ever answered, since its process ended each time.
+   */
   readonly attempts: number;
+  /**
+   * How often its queue handed it out since then: more often than it failed where processes ended, stood still or gave it
+   * back. `undefined` where no queue did.
+   */
+  readonly handedOut: number | undefined;
   /** How often it was replayed before. */
   readonly replays: number;
   /** The code of the fault of the last try. */
@@ -116,7 +126,7 @@ export interface DeadLetterPage {
 
 /** What {@linkcode DeadLetters.replay} takes. */
 export interface ReplayOptions {
-  /** Where they came from. */
+  /** Where they came from; what was scheduled came from the store. */
   readonly queue: Queue;
   /** How many a second. @default 100 */
   readonly rate?: number | undefined;
@@ -140,8 +150,10 @@ export interface DeadLetters {
   show(name: string): Promise<OpenedDeadLetter | undefined>;
   /**
    * Gives letters back to the queue, for the group that could not handle them and under a name that leads back to the
-   * first (`deliveryName`), and takes them off the list; one that fails again comes back. Answers how many.
-   * Rejects with `NO_HANDLER` when a group is not there any longer.
+   * first (`deliveryName`), and takes them off the list; one that fails again comes back. What was scheduled is given
+   * back to its scheduler, to be delivered at once under the id that it had. Answers how many.
+   * Rejects with `NO_HANDLER` when a group is not there any longer, and with `CONFLICT` when something else was
+   * scheduled in its place.
    */
   replay(which: readonly string[] | DeadLetterFilter, options: ReplayOptions): Promise<number>;
   /** Takes letters off the list for good. Answers how many. */

@@ -6,7 +6,7 @@ import type { Change, Entry, Store } from "../ports/store.ts";
 
 /** How long to wait after a watch has ended, in ms: twice as long each time, up to the second. */
 const DELAY = 50;
-const LONGEST = 5000;
+const LONGEST = 2000;
 /** How many entries are followed at most. */
 const ENTRIES = 65_536;
 

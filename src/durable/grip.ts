@@ -38,6 +38,11 @@ export class Grip {
     return this.#over.signal;
   }
 
+  /** Aborts when this process does nothing more about it. */
+  get closed(): AbortSignal {
+    return this.#closed.signal;
+  }
+
   /** Whether it has to be given back. */
   get lettingGo(): boolean {
     return this.#lettingGo;

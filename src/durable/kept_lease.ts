@@ -6,7 +6,7 @@ import { acquireLease, type Lease } from "./lease.ts";
 
 /** How long to wait after the store has failed, in ms: twice as long each time, up to the second. */
 const DELAY = 50;
-const LONGEST = 5000;
+const LONGEST = 2000;
 
 /** What {@linkcode KeptLease} stands on. */
 export interface KeptLeaseHost {

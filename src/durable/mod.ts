@@ -41,7 +41,8 @@ export {
 export { rateLimited, type RateLimitedOptions } from "./rate_limiter_behavior.ts";
 export type { RateLimit } from "./rate_limiter_measure.ts";
 export { leaseWorker, type WorkerLease, type WorkerOptions } from "./worker_id.ts";
-export { type Inbox, inbox, type InboxOptions } from "./records/inbox.ts";
+export type { Inbox, InboxOptions } from "./records/inbox.ts";
+export { keptInbox as inbox, type KeptInboxOptions } from "./records/kept_inbox.ts";
 export {
   type GetRecordOptions,
   type Records,
@@ -146,3 +147,10 @@ export {
 } from "./events/read_model.ts";
 export type { EventsOf, Sources } from "./events/sources.ts";
 export { subscribeEvents, type SubscribeEventsOptions } from "./events/subscribe_events.ts";
+export {
+  type Replication,
+  type ReplicationLag,
+  type ReplicationOptions,
+  type ReplicationStats,
+  startReplication,
+} from "./replication.ts";

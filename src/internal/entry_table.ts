@@ -1,3 +1,5 @@
+import { byCodePoint, sortByCodePoint } from "./by_code_point.ts";
+
 /** What is kept under a key. */
 interface Kept {
   readonly key: string;
@@ -78,8 +80,10 @@ export class EntryTable {
     return { type: "done", revision: this.#revision };
   }
 
-  list(now: number, prefix: string, limit: number): Kept[] {
-    const keys = [...this.#rows.keys()].filter((key) => key.startsWith(prefix)).sort();
+  list(now: number, prefix: string, limit: number, after: string = ""): Kept[] {
+    const keys = sortByCodePoint(
+      [...this.#rows.keys()].filter((key) => key.startsWith(prefix) && byCodePoint(key, after) > 0),
+    );
     const entries: Kept[] = [];
     for (const key of keys) {
       const entry = entries.length < limit ? this.get(now, key) : undefined;

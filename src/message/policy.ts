@@ -64,9 +64,12 @@ export interface DeliveryPolicy {
   readonly window?: number | undefined;
   /** Who hears it: one node of each service, or every node. @default "service" */
   readonly to?: "service" | "nodes" | undefined;
-  /** How often a handler is tried before the event is put back for later; 1 to 100. @default 3 */
+  /**
+   * How often a handler is tried before the event is put back for later, which is one round; 1 to 100. Only rounds in
+   * which it failed count, on all nodes together: not those that a process did not live to end. @default 3
+   */
   readonly attempts?: number | undefined;
-  /** How long it is put back, in ms, once for each entry; after the last it is a dead letter. @default [5000, 60000] */
+  /** How long it is put back, in ms, after each round that failed; after the last it is a dead letter. @default [5000, 60000] */
   readonly redeliver?: readonly number[] | undefined;
 }
 

@@ -1,3 +1,5 @@
+import type { Durability } from "./storage.ts";
+
 /** What a store keeps under a key. */
 export interface Entry {
   /** Its name. */
@@ -37,6 +39,8 @@ export interface DeleteOptions {
 
 /** What {@linkcode Store.list} takes. */
 export interface ListOptions {
+  /** Only what comes after this key, whether or not it is there: the last one of the page before. */
+  readonly after?: string | undefined;
   /** How many entries at most. @default 1000 */
   readonly limit?: number | undefined;
   /** Gives up waiting. */
@@ -78,13 +82,18 @@ export interface RevisionConflict {
  * breaks off throws `TRANSPORT`.
  */
 export interface Store {
+  /**
+   * What survives of what it is given to keep; each adapter says so. Left out by what only stands before a store and
+   * cannot know.
+   */
+  readonly durability?: Durability | undefined;
   /** The entry under a key; `undefined` if there is none. */
   get(key: string, options?: GetOptions): Promise<Entry | undefined>;
   /** Writes an entry; answers its new revision. */
   put(key: string, value: string, options?: PutOptions): Promise<number>;
   /** Takes an entry away, if it is there. */
   delete(key: string, options?: DeleteOptions): Promise<void>;
-  /** The entries whose keys begin like this, ordered by key. */
+  /** The entries whose keys begin like this, ordered by the code points of their keys, as UTF-8 is by its bytes. */
   list(prefix: string, options?: ListOptions): Promise<readonly Entry[]>;
   /**
    * The entries whose keys begin like this, then each change; a slow reader gets the newest of each key. Over a

@@ -48,6 +48,11 @@ export function checkLimit(limit: number): void {
   refuse(`Cannot list: the limit is ${limit}, but must be a whole number from 1 upwards`);
 }
 
+/** For adapter authors: refuses a key to list from that no store takes. Throws `VALIDATION`. */
+export function checkAfter(after: string | undefined): void {
+  if (after !== undefined && after !== "") checkKey(after);
+}
+
 function refuse(message: string): never {
   throw new CatgaError(systemFault("VALIDATION", message));
 }

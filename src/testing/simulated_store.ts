@@ -35,7 +35,7 @@ export interface SimulatedStoreOptions extends Partial<StoreConditions> {
   readonly drift?: number;
 }
 
-/** A store that the nodes of a simulation share, and everything that can go wrong on the way to it. */
+/** A store that the nodes of a simulation share and that outlives them, and everything that can go wrong on the way to it. */
 export interface SimulatedStore {
   /** A node's way to it, for one life of that node: its runtime says which. */
   open(runtime: Runtime): Store;

@@ -6,6 +6,14 @@ const ODD = ["a b", "ü/…/😀", "a.b*c>d", "%2F..", "x\ny", "\u0000", '{"a":"
 
 /** What is promised of entries. */
 export const entryChecks: Readonly<Record<string, (trial: StoreTrial) => Promise<void>>> = {
+  "it says what survives of it": ({ store, other }) => {
+    for (const { durability } of [store, other]) {
+      must(`durability is ${durability}`, ["none", "process", "power"].includes(String(durability)));
+    }
+    same("what another way to it says", other.durability, store.durability);
+    return Promise.resolve();
+  },
+
   "what was put is got, by everybody, until something else is put": async (trial) => {
     const { store, other } = trial;
     const key = trial.key("a");
@@ -147,6 +155,38 @@ export const entryChecks: Readonly<Record<string, (trial: StoreTrial) => Promise
     same("a listed entry", first, await store.get(trial.key("a")));
   },
 
+  "list goes by code points, as UTF-8 by its bytes": async (trial) => {
+    const names = ["", "\u0000", "\u0001", "Z", "a", "é", "\ud7ff", "\ue000", "\uffff", "😀", "😀a", "😁"];
+    for (const name of names.toReversed()) await trial.store.put(trial.key(`o${name}`), name);
+    same("all", (await trial.other.list(trial.key("o"))).map(({ value }) => value), names);
+    for (const [at, name] of names.entries()) {
+      const rest = await trial.other.list(trial.key("o"), { after: trial.key(`o${name}`) });
+      same(`after ${JSON.stringify(name)}`, rest.map(({ value }) => value), names.slice(at + 1));
+    }
+  },
+
+  "list goes on after a key, whether or not it is there": async (trial) => {
+    const { store, other } = trial;
+    const names = ["b", "b/1", "b/10", "b/2", "b/3", "c"];
+    for (const name of names) await store.put(trial.key(name), name);
+    const listed = async (prefix: string, after: string, limit?: number): Promise<string[]> =>
+      (await other.list(trial.key(prefix), { after, limit })).map(({ value }) => value);
+    const paged: string[] = [];
+    for (let page = await listed("b", "", 2); page.length > 0;) {
+      must("a page has no more than the limit", page.length <= 2);
+      paged.push(...page);
+      must("pages come to an end", paged.length <= names.length);
+      page = await listed("b", trial.key(paged.at(-1)!), 2);
+    }
+    same("all pages", paged, names.slice(0, 5));
+    await store.delete(trial.key("b/10"));
+    same("after one that has gone", await listed("b/", trial.key("b/10")), ["b/2", "b/3"]);
+    same("after one that never was", await listed("b/", trial.key("b/1/x"), 1), ["b/2"]);
+    same("after one that comes before all", await listed("b/", trial.key("a")), ["b/1", "b/2", "b/3"]);
+    same("after one that comes behind all", await listed("b/", trial.key("c")), []);
+    same("after the prefix", await listed("b", trial.key("b")), ["b/1", "b/2", "b/3"]);
+  },
+
   "what no store takes is refused": async (trial) => {
     const { store } = trial;
     await failing("an empty key", "VALIDATION", store.put("", ""));
@@ -159,6 +199,9 @@ export const entryChecks: Readonly<Record<string, (trial: StoreTrial) => Promise
     }
     for (const limit of [0, -1, 1.5]) {
       await failing(`a limit of ${limit}`, "VALIDATION", store.list(trial.key(""), { limit }));
+    }
+    for (const after of ["\ud800", "k".repeat(513)]) {
+      await failing("a key to list after", "VALIDATION", store.list(trial.key(""), { after }));
     }
     same("what was refused", await store.get(trial.key("a")), undefined);
   },

@@ -8,7 +8,7 @@ import type {
   Store,
   WatchOptions,
 } from "../ports/store.ts";
-import { checkKey, checkLimit, checkPut, storeCancelled } from "../ports/store_faults.ts";
+import { checkAfter, checkKey, checkLimit, checkPut, storeCancelled } from "../ports/store_faults.ts";
 import { revisionOf } from "../ports/written.ts";
 import { ChangeFeed } from "../internal/change_feed.ts";
 import type { Life } from "./life.ts";
@@ -16,6 +16,7 @@ import type { StoreServer } from "./store_server.ts";
 
 /** One life of a node's way to a simulated store. */
 export class StoreClient implements Store {
+  readonly durability = "process";
   readonly #server: StoreServer;
   readonly #life: Life;
 
@@ -47,13 +48,17 @@ export class StoreClient implements Store {
     });
   }
 
-  list(prefix: string, { limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {
+  list(prefix: string, { after, limit = 1000, signal }: ListOptions = {}): Promise<readonly Entry[]> {
     const server = this.#server;
+    const check = (): void => {
+      checkLimit(limit);
+      checkAfter(after);
+    };
     return this.#ask(
       `list "${prefix}"`,
       signal,
-      () => checkLimit(limit),
-      () => server.table.list(server.now, prefix, limit),
+      check,
+      () => server.table.list(server.now, prefix, limit, after),
     );
   }
 

@@ -75,7 +75,7 @@ describe("a command that is enqueued", () => {
     const store = storage.store;
     const sent: string[] = [];
     const Paid = reliableEvent("paid", { data: type<string>(), delivery: { qos: 2 } });
-    const orders = records<string>("orders", { store, runtime });
+    const orders = records<string>("orders", { store, runtime, unsafe: true });
     const node = await join("a", storage, [
       handle(Mail, (body) => void sent.push(body)),
       on(Paid, async (order, context) => {
@@ -85,7 +85,7 @@ describe("a command that is enqueued", () => {
         }, { context });
       }, { name: "orders" }),
     ]);
-    await using _relay = startRelay({ store, queue: storage.queue, runtime, owner: "a" });
+    await using _relay = startRelay({ store, queue: storage.queue, runtime, owner: "a", unsafe: true });
     await node.publish(Paid("7"));
     await until(() => sent.length === 1);
     expect(sent).toEqual(["7"]);

@@ -101,6 +101,30 @@ describe("a reliable event", () => {
     await cluster.leave();
   });
 
+  test("of processes that were killed has all its redeliveries still, and says how often it failed (G8, F30)", async () => {
+    const cluster = new Cluster();
+    await cluster.join("a", "shop", []);
+    const { queue, store } = cluster.storage;
+    await queue!.subscribe(Paid.type, "shop/odd");
+    await cluster.node("a").publish(Paid("1"));
+    // What a process had that was killed comes to others once its lease is over.
+    for (let kills = 0; kills < 2; kills++) {
+      expect(await queue!.pull(Paid.type, "shop/odd", { max: 1, lease: 5, wait: 1000 })).toHaveLength(1);
+    }
+    const tried: number[] = [];
+    await cluster.join("b", "shop", [
+      on(Paid, (_body, { delivery }) => {
+        tried.push(delivery!.attempt);
+        throw new Error("no");
+      }, { name: "odd" }),
+    ]);
+    const letters = deadLetters(store!, { runtime: systemRuntime() });
+    await until(() => cluster.node("b").inspect().deliveries[0]!.buried === 1);
+    expect(tried).toEqual([3, 3, 4, 4]);
+    expect((await letters.list()).letters).toMatchObject([{ attempts: 2, handedOut: 4, code: "INTERNAL" }]);
+    await cluster.leave();
+  });
+
   test("is replayed to the handler whose dead letter it was, and to no other", async () => {
     const cluster = new Cluster();
     const heard: string[] = [];
@@ -244,6 +268,25 @@ describe("a node that hears reliable events", () => {
     cluster.storage.queue = { ...cluster.storage.queue, ordered: false };
     const refused = await cluster.join("a", "shop", [on(Paid, () => {}, { name: "h" })]).catch(String);
     expect(refused).toContain("keeps no order");
+  });
+});
+
+describe("a backend that loses events", () => {
+  test.each<[string, Partial<Cluster["storage"]>, string]>([
+    ["keeps nothing", {}, "memory keeps nothing"],
+    ["has no queue", { durability: "process", queue: undefined as never }, "memory has no queue"],
+    ["has no store", { durability: "process", store: undefined as never }, "memory has no store"],
+  ])("since it %s is told nothing, and has no hearer", async (_what, parts, why) => {
+    const cluster = new Cluster();
+    Object.assign(cluster.storage, parts);
+    const hearer = [on(Paid, () => {}, { name: "h" })];
+    const refused = await cluster.join("a", "shop", hearer, { unsafe: false }).catch((thrown) => thrown);
+    expect(refused).toMatchObject({ code: "CONFLICT" });
+    expect(String(refused)).toContain(why);
+    await cluster.join("b", "shop", [], { unsafe: false });
+    const told = await cluster.node("b").publish(Paid("1"));
+    expect(told).toMatchObject({ ok: false, error: { code: "CONFLICT" } });
+    await cluster.leave();
   });
 });
 

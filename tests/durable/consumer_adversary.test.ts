@@ -2,9 +2,10 @@
 
 import { describe, expect, test } from "bun:test";
 import { CatgaError, failure, type Fault, ok, type Result, systemFault } from "@catga/catga";
-import type { Delivery, Queue } from "@catga/catga/ports";
-import { memoryQueue } from "@catga/catga/memory";
+import type { Delivery, Queue, Store } from "@catga/catga/ports";
+import { memoryQueue, memoryStore } from "@catga/catga/memory";
 import { Consumer, type ConsumerHost } from "../../src/durable/consumer.ts";
+import { Quarantine } from "../../src/durable/quarantine.ts";
 import { push } from "../../src/durable/push.ts";
 import { type FakeRuntime, fakeRuntime } from "../behaviors/fake_runtime.ts";
 
@@ -316,12 +317,15 @@ class Bench {
     clock: { ...this.#inner.clock, mono: () => this.#inner.clock.mono() + this.#stood },
   };
   readonly queue: Queue = memoryQueue({ clock: this.runtime.clock });
+  readonly store: Store = memoryStore({ clock: this.runtime.clock });
   readonly buried: string[] = [];
 
   consumer(handle: ConsumerHost["handle"], options: Partial<ConsumerHost> = {}): Consumer {
     return new Consumer({
       queue: this.queue,
+      store: this.store,
       runtime: this.runtime,
+      quarantine: new Quarantine(this.runtime.clock),
       topic: "t",
       group: "g",
       concurrency: 4,

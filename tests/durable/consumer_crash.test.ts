@@ -7,7 +7,9 @@ import { memoryQueue, memoryStore } from "@catga/catga/memory";
 import type { Queue, Store } from "@catga/catga/ports";
 import { CrashPoint } from "@catga/catga/testing";
 import { Consumer } from "../../src/durable/consumer.ts";
+import { Quarantine } from "../../src/durable/quarantine.ts";
 import { fakeRuntime } from "../behaviors/fake_runtime.ts";
+import { lasting } from "./lasting.ts";
 
 const LEASE = 3000;
 const EVENTS = ["a", "b", "bad", "c"];
@@ -27,7 +29,7 @@ async function run(at: number, when: "before" | "after"): Promise<Outcome> {
     ...fakeRuntime(() => chance = (chance + 0x9e3779b9) >>> 0),
     crypto: { hmac: (_: string, text: string) => text, hash: () => "hash" },
   };
-  const store = memoryStore({ clock: runtime.clock });
+  const store = lasting(memoryStore({ clock: runtime.clock }));
   const queue = memoryQueue({ clock: runtime.clock });
   await queue.subscribe("t", "g");
   await queue.push("t", EVENTS.map((id) => ({ id, key: "k", payload: id })));
@@ -38,7 +40,9 @@ async function run(at: number, when: "before" | "after"): Promise<Outcome> {
     const letters = deadLetters(store, { runtime });
     return new Consumer({
       queue,
+      store,
       runtime,
+      quarantine: new Quarantine(runtime.clock),
       topic: "t",
       group: "g",
       concurrency: 2,
@@ -56,8 +60,8 @@ async function run(at: number, when: "before" | "after"): Promise<Outcome> {
           return failure(faultOf(thrown));
         }
       },
-      bury: ({ id, key, payload, pushed, attempt }, fault) => {
-        return letters.put({ topic: "t", group: "g", id, key, payload, pushed, attempts: attempt, fault });
+      bury: ({ id, key, payload, pushed }, fault, tries) => {
+        return letters.put({ topic: "t", group: "g", id, key, payload, pushed, ...tries, fault });
       },
     });
   };

@@ -51,6 +51,7 @@ function letter(change: Partial<NewDeadLetter> = {}): NewDeadLetter {
     payload: "apples",
     pushed: 5,
     attempts: 3,
+    handedOut: 7,
     fault: systemFault("INTERNAL", "it broke"),
     ...change,
   };
@@ -79,6 +80,7 @@ describe("a dead letter", () => {
       pushed: 5,
       at: time.clock.wall(),
       attempts: 3,
+      handedOut: 7,
       replays: 0,
       code: "INTERNAL",
       message: "it broke",

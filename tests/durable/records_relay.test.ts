@@ -186,6 +186,52 @@ describe("a relay", () => {
     await now(relay.stop());
   });
 
+  test("finds by its poll what comes after a thousand that cannot be told", async () => {
+    const place = desk();
+    await place.queue.subscribe("noted", "all");
+    for (let n = 0; n < 1000; n++) {
+      await place.store.put(`outbox/aaa/${n}`, "");
+      await place.store.put(`records/aaa/${n}`, "no record");
+    }
+    const relay = relayOf(place, "a", { store: changed<Store>(place.store, { watch: never }) });
+    await now(say(records<string>("zzz", place), "good", "a"));
+    await pass(place.time, 3000);
+    expect(textsOf(await takeAll(place, "noted", "all"))).toEqual(["a"]);
+    await now(relay.stop());
+  });
+
+  test.each([
+    ["the queue", "push"],
+    ["the store", "get put delete list watch"],
+  ])("G6: tells within 5 s once %s answers again that has not for minutes", async (_, deaf) => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const place = desk(seed);
+      await place.queue.subscribe("noted", "all");
+      let isAway = false;
+      const mute = <T extends object>(port: T): T =>
+        new Proxy(port, {
+          get: (target, name) => {
+            const member: unknown = Reflect.get(target, name, target);
+            if (typeof member !== "function") return member;
+            if (name === "watch" && deaf.includes("watch")) return never;
+            return (...args: unknown[]) =>
+              isAway && deaf.split(" ").includes(String(name))
+                ? new Promise(() => {})
+                : Reflect.apply(member, target, args);
+          },
+        });
+      const relay = relayOf(place, "a", { store: mute(place.store), queue: mute(place.queue) });
+      await pass(place.time, 100);
+      isAway = true;
+      await now(say(records<string>("notes", place), "one", "a"));
+      await pass(place.time, 100_000 + 137 * seed);
+      isAway = false;
+      await pass(place.time, 5000);
+      expect([seed, textsOf(await takeAll(place, "noted", "all"))]).toEqual([seed, ["a"]]);
+      await now(relay.stop());
+    }
+  });
+
   test("tells under the same id again when its answer was lost, and the queue drops the second", async () => {
     const place = desk();
     await place.queue.subscribe("noted", "all");

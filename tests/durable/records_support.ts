@@ -7,6 +7,7 @@ import { seededRandom } from "@catga/catga/testing";
 import { json } from "../../src/wire/json.ts";
 import { decodeParcel, type Parcel } from "../../src/wire/parcel.ts";
 import { type FakeRuntime, fakeRuntime, settle } from "../behaviors/fake_runtime.ts";
+import { lasting } from "./lasting.ts";
 
 export const Noted = reliableEvent("noted", { data: type<{ text: string }>() });
 export const Keyed = reliableEvent("keyed", {
@@ -33,7 +34,7 @@ export function desk(seed = 1): Desk {
   return {
     time,
     runtime,
-    store: memoryStore({ clock: time.clock }),
+    store: lasting(memoryStore({ clock: time.clock })),
     queue: memoryQueue({ clock: time.clock }),
   };
 }

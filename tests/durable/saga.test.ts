@@ -306,6 +306,9 @@ describe("a step that is not answered", () => {
       "done",
       "open",
     ]]]);
+    const paged = async (after?: string): Promise<number> =>
+      (await bench.settle(node.sagas.list({ status: "stuck", after }))).length;
+    expect([await paged("buy/j"), await paged("buy/k")]).toEqual([1, 0]);
     await bench.simulation.run(30_000);
     expect(bench.calls).toHaveLength(3);
     isBack = true;
@@ -482,7 +485,7 @@ describe("limits", () => {
   test("what cannot be is refused at once", async () => {
     const runtime = systemRuntime({ log: () => {} });
     const store = memoryStore({ clock: runtime.clock });
-    const base = { definitions: [buy], store, runtime, owner: "a" };
+    const base = { definitions: [buy], store, runtime, owner: "a", unsafe: true };
     expect(() => saga(Buy, () => Promise.resolve(""), { version: 0 })).toThrow("its version is 0");
     expect(() => createSagas({ ...base, definitions: [buy, buy] })).toThrow(
       'version 1 of "buy" is there twice',

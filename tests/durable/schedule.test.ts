@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { CatgaError, command, failure, ok, reliableEvent, systemFault, type } from "@catga/catga";
-import { type Deliver, type Scheduler, schedules, startScheduler } from "@catga/catga/durable";
+import { deadLetters, type Deliver, type Scheduler, schedules, startScheduler } from "@catga/catga/durable";
 import type { Runtime, Store } from "@catga/catga/ports";
 import { CrashPoint } from "@catga/catga/testing";
 import { changed, type Desk, desk, faultOf, now, pass } from "./records_support.ts";
@@ -320,22 +320,220 @@ describe("what happens once", () => {
     await now(scheduler.stop());
   });
 
-  test("is put aside when it never can be delivered, and somebody hears of it", async () => {
+  test("is a dead letter when it never can be delivered, with why and how often, and somebody hears of it", async () => {
     const place = bench({
       deliver: () => Promise.resolve(failure(systemFault("NO_HANDLER", "nobody serves it"))),
     });
-    const { scheduler, time, store } = place;
-    await now(scheduler.at(10, Remind("never"), { name: "never" }));
+    const { scheduler, time, store, runtime } = place;
+    await now(scheduler.at(10, Remind("never"), { name: "never", headers: { tenant: "t" } }));
     await store.put("schedules/at/0000000000000011/broken", "no schedule");
     for (let s = 0; s < 60; s++) await pass(time, 1000);
     expect(await store.list("schedules/at/")).toEqual([]);
-    expect(await now(scheduler.list())).toMatchObject([{ id: "never@10", state: "parked" }]);
-    const alarms = time.entries.filter(({ event }) => event === "scheduler.given_up").map(({ fields }) =>
+    expect(await now(scheduler.list())).toEqual([]);
+    const letters = deadLetters(store, { runtime });
+    const listed = (await letters.list({ group: "schedules" })).letters;
+    expect(listed).toMatchObject([
+      { topic: "schedules/", id: "broken@11", pushed: 11, attempts: 1, code: "SERIALIZATION" },
+      {
+        topic: "schedules/remind",
+        id: "never@10",
+        pushed: 10,
+        attempts: 10,
+        replays: 0,
+        code: "NO_HANDLER",
+        message: "nobody serves it",
+      },
+    ]);
+    expect((await letters.show(listed[0]!.name))?.payload).toBe("no schedule");
+    expect((await letters.show(listed[1]!.name))?.content).toEqual({
+      type: "remind",
+      id: "never@10",
+      body: "never",
+      correlationId: undefined,
+      causationId: undefined,
+      headers: { tenant: "t" },
+    });
+    const alarms = time.entries.filter(({ event }) => event === "scheduler.buried").map(({ fields }) =>
       fields?.["code"]
     );
     expect(alarms.sort()).toEqual(["NO_HANDLER", "SERIALIZATION"]);
-    expect(await now(scheduler.cancel("never@10"))).toBe(true);
+    await stopped(place);
+  });
+
+  test("is counted by all schedulers together until it is a dead letter", async () => {
+    const place = desk();
+    const { time, store, runtime } = place;
+    let tries = 0;
+    const deliver: Deliver = () => {
+      tries++;
+      return Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+    };
+    await now(schedules(place).at(10, Remind("never"), { name: "never" }));
+    const letters = deadLetters(store, { runtime });
+    for (let term = 0; (await letters.list()).total === 0 && term < 20; term++) {
+      const before = tries;
+      const scheduler = startOn(place, [], { deliver });
+      for (let s = 0; s < 10 && tries < before + 2; s++) await pass(time, 1000);
+      await now(scheduler.stop());
+    }
+    expect(tries).toBe(10);
+    expect((await letters.list()).letters).toMatchObject([{ id: "never@10", attempts: 10 }]);
+  });
+
+  test("may fail with CONFLICT like with anything else", async () => {
+    const place = bench({ deliver: () => Promise.resolve(failure(systemFault("CONFLICT", "not so"))) });
+    const { scheduler, time, store, runtime } = place;
+    await now(scheduler.at(10, Remind("never")));
+    const soon = 2;
+    for (let s = 0; s < soon; s++) await pass(time, 1000);
+    expect(scheduler.backlog().failing).toBe(1);
+    for (let s = 0; s < 60; s++) await pass(time, 1000);
+    expect((await deadLetters(store, { runtime }).list()).letters).toMatchObject([{ code: "CONFLICT" }]);
+    await stopped(place);
+  });
+
+  test("stays where it is while it cannot become a dead letter", async () => {
+    const inner = desk();
+    let full = true;
+    const store = changed<Store>(inner.store, {
+      put: (key, ...rest) =>
+        full && key.startsWith("dead-letters/")
+          ? Promise.reject(new CatgaError(systemFault("OVERLOADED", "full")))
+          : inner.store.put(key, ...rest),
+    });
+    const place = { ...inner, store };
+    const deliver: Deliver = () => Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+    const scheduler = startOn(place, [], { deliver });
+    await pass(place.time, 10);
+    await now(scheduler.at(10, Remind("never")));
+    for (let s = 0; s < 100; s++) await pass(place.time, 1000);
+    expect(await now(scheduler.list())).toHaveLength(1);
+    full = false;
+    for (let s = 0; s < 10; s++) await pass(place.time, 1000);
     expect(await now(scheduler.list())).toEqual([]);
+    expect((await deadLetters(inner.store, place).list()).letters).toMatchObject([{ attempts: 10 }]);
+    await now(scheduler.stop());
+  });
+
+  test("and whose dead letter is replayed comes at once, under the same id, and is replayed once more", async () => {
+    const told: Told[] = [];
+    let broken = true;
+    const place = bench({
+      deliver: (message, { id, headers }) => {
+        if (broken) return Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+        told.push({ id, body: [message, headers], time: 0 });
+        return Promise.resolve();
+      },
+    });
+    const { scheduler, time, store, queue, runtime } = place;
+    const name = "n".repeat(100);
+    const message = { kind: "command", type: "remind", body: "x" };
+    await now(scheduler.at(10, Remind("x"), { name, headers: { tenant: "t" } }));
+    const letters = deadLetters(store, { runtime });
+    const listed = async (): Promise<unknown> => (await letters.list()).letters;
+    for (let replays = 0; replays < 3; replays++) {
+      for (let s = 0; s < 60; s++) await pass(time, 1000);
+      expect(await listed()).toMatchObject([{ replays, attempts: 10, code: "VALIDATION", pushed: 10 }]);
+      broken = replays < 2;
+      expect(await now(letters.replay({ group: "schedules" }, { queue }))).toBe(1);
+      expect(await listed()).toEqual([]);
+    }
+    for (let s = 0; s < 5; s++) await pass(time, 1000);
+    expect(told).toEqual([{ id: `${name}@10`, body: [message, { tenant: "t" }], time: 0 }]);
+    expect(await listed()).toEqual([]);
+    await stopped(place);
+  });
+
+  test("and whose dead letter is replayed is no other that has its time and name by now", async () => {
+    const { store, runtime, time, queue } = desk();
+    const later = schedules({ store, runtime });
+    const letters = deadLetters(store, { runtime });
+    const odd: Deliver = () => Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+    const scheduler = startScheduler({ store, runtime, owner: "a", deliver: odd });
+    await now(later.at(10, Remind("a"), { name: "one" }));
+    for (let s = 0; s < 60; s++) await pass(time, 1000);
+    await now(scheduler.stop());
+    const { id } = await now(later.at(10, Remind("b"), { name: "one" }));
+    expect(await faultOf(now(letters.replay({}, { queue })))).toBe("CONFLICT");
+    expect((await letters.list()).total).toBe(1);
+    expect(await now(later.cancel(id))).toBe(true);
+    expect(await now(letters.replay({}, { queue }))).toBe(1);
+    expect(await now(later.list())).toMatchObject([{ id: "one@10", message: { body: "a" } }]);
+  });
+
+  test("and whose dead letter is replayed comes once, also where the store's answer was lost", async () => {
+    const told: string[] = [];
+    let broken = true;
+    const place = bench({
+      deliver: (_, { id }) => {
+        if (broken) return Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+        told.push(id);
+        return Promise.resolve();
+      },
+    });
+    const { scheduler, time, store, queue, runtime } = place;
+    await now(scheduler.at(10, Remind("x"), { name: "one" }));
+    for (let s = 0; s < 60; s++) await pass(time, 1000);
+    await now(scheduler.stop());
+    broken = false;
+    let lost = 0;
+    const flaky = changed<Store>(store, {
+      put: async (key, value, options) => {
+        const revision = await store.put(key, value, options);
+        if (key.startsWith("schedules/at/") && lost++ === 0) {
+          throw new CatgaError(systemFault("TRANSPORT", "no answer"));
+        }
+        return revision;
+      },
+    });
+    const replayed = deadLetters(flaky, { runtime }).replay({}, { queue });
+    for (let ms = 0; ms < 100; ms++) await pass(time, 100);
+    expect([await now(replayed), lost, (await deadLetters(store, { runtime }).list()).total]).toEqual([
+      1,
+      1,
+      0,
+    ]);
+    const second = startOn(place, [], {
+      deliver: (_, { id }) => (told.push(id), Promise.resolve()),
+    });
+    for (let s = 0; s < 5; s++) await pass(time, 1000);
+    expect(told).toEqual(["one@10"]);
+    await now(second.stop());
+  });
+
+  test("that is a dead letter is not tried once more, though the store does not hear of it at once", async () => {
+    const place = desk();
+    const { store, time, runtime } = place;
+    let [tries, left] = [0, 3];
+    const flaky = changed<Store>(store, {
+      delete: (key, options) =>
+        key.startsWith("schedules/at/") && left-- > 0
+          ? Promise.reject(new CatgaError(systemFault("UNAVAILABLE", "away")))
+          : store.delete(key, options),
+    });
+    const scheduler = startOn(place, [], {
+      store: flaky,
+      deliver: () => {
+        tries++;
+        return Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+      },
+    });
+    await now(scheduler.at(10, Remind("x")));
+    for (let s = 0; s < 90; s++) await pass(time, 1000);
+    expect([tries, left < 0, await store.list("schedules/at/")]).toEqual([10, true, []]);
+    expect((await deadLetters(store, { runtime }).list()).total).toBe(1);
+    await now(scheduler.stop());
+  });
+
+  test("may be as large as leaves room for what becomes known of it", async () => {
+    const place = bench();
+    const { scheduler, time, told } = place;
+    await pass(time, 10);
+    const size = (room: number): string => "x".repeat(262_144 - room);
+    expect(await faultOf(now(scheduler.in(0, Remind(size(500)))))).toBe("VALIDATION");
+    await now(scheduler.in(0, Remind(size(700))));
+    await pass(time, 10);
+    expect(told).toMatchObject([{ body: size(700) }]);
     await stopped(place);
   });
 
@@ -439,7 +637,7 @@ describe("what happens again and again", () => {
     await now(second.stop());
   });
 
-  test("is left out once when it cannot be delivered, and comes again", async () => {
+  test("is a dead letter of that time when it cannot be delivered, and comes again", async () => {
     const told: string[] = [];
     const place = bench({
       deliver: (_, { id }) => {
@@ -451,7 +649,36 @@ describe("what happens again and again", () => {
     await now(place.scheduler.cron("tick", "*/10 * * * *", Rung("tick")));
     for (let minute = 0; minute < 21; minute++) await pass(place.time, 60_000);
     expect(told).toEqual(["tick@1200000"]);
-    expect(place.time.entries.filter(({ event }) => event === "scheduler.given_up")).toHaveLength(1);
+    expect(place.time.entries.filter(({ event }) => event === "scheduler.buried")).toHaveLength(1);
+    const letters = deadLetters(place.store, { runtime: place.runtime });
+    expect((await letters.list()).letters).toMatchObject([
+      { topic: "schedules/rung", id: "tick@600000", pushed: 600_000, attempts: 10, code: "VALIDATION" },
+    ]);
+    await stopped(place);
+  });
+});
+
+describe("what fails again and again", () => {
+  test.each([1, Infinity])("is counted for each of its times apart, said again every %p s", async (every) => {
+    const tries: Record<string, number> = {};
+    const place = bench({
+      deliver: (_, { id }) => {
+        tries[id] = (tries[id] ?? 0) + 1;
+        return Promise.resolve(
+          id === "tick@600000" && tries[id] > 5 ? ok(undefined) : failure(systemFault("VALIDATION", "odd")),
+        );
+      },
+    });
+    const { scheduler, time, store, runtime } = place;
+    for (let s = 0; s < 1300; s++) {
+      // Another message each time, so that the entry is written anew.
+      if (s === 0 || s % every === 0) await now(scheduler.cron("tick", "*/10 * * * *", Rung(`${s}`)));
+      await pass(time, 1000);
+    }
+    expect(tries).toEqual({ "tick@600000": 6, "tick@1200000": 10 });
+    expect((await deadLetters(store, { runtime }).list()).letters).toMatchObject([
+      { id: "tick@1200000", attempts: 10 },
+    ]);
     await stopped(place);
   });
 });
@@ -545,5 +772,62 @@ describe("many schedulers", () => {
       // Only a crash between the delivery and its mark delivers again.
       if (STRIDE === 1 || when === "after") expect(twice).toBe(when === "before" ? 2 : 0);
     }, 120_000);
+  }
+
+  for (const when of ["before", "after"] as const) {
+    test(
+      `end ${when} each thing they ask, and what cannot be delivered is one dead letter, no less tried`,
+      async () => {
+        const run = async (at: number): Promise<{ readonly passed: number; readonly tries: number[] }> => {
+          const place = desk(at);
+          const { time, runtime, store } = place;
+          const point = new CrashPoint({ at, when, crash: () => {} });
+          const tries = [0, 0];
+          const told: string[] = [];
+          const later = schedules({ store, runtime });
+          const deliver = (isDead: () => boolean): Deliver => (_, { id }) => {
+            if (isDead()) return new Promise(() => {});
+            if (!id.startsWith("once") && id !== "tick@60000") {
+              told.push(id);
+              return Promise.resolve();
+            }
+            tries[id.startsWith("once") ? 0 : 1]!++;
+            return Promise.resolve(failure(systemFault("VALIDATION", "odd")));
+          };
+          await now(later.cron("tick", "* * * * *", Rung("tick")));
+          await now(later.at(1000, Remind("once"), { name: "once" }));
+          await pass(time, 62_000);
+          const first = startOn(place, [], {
+            store: point.wrap(store),
+            deliver: deliver(() => point.crashed),
+          });
+          for (let s = 0; s < 40; s++) await pass(time, 1000);
+          void first.stop();
+          const second = startOn(place, [], { owner: "b", deliver: deliver(() => false) });
+          for (let s = 0; s < 60; s++) await pass(time, 1000);
+          expect(await store.list("schedules/at/")).toEqual([]);
+          const { letters } = await deadLetters(store, { runtime }).list();
+          expect([at, letters.map(({ id, attempts }) => [id, attempts])]).toEqual([at, [
+            ["once@1000", 10],
+            ["tick@60000", 10],
+          ]]);
+          expect(told[0]).toBe("tick@120000");
+          await now(second.stop());
+          return { passed: point.passed, tries };
+        };
+        const { passed, tries } = await run(Infinity);
+        expect(passed).toBeGreaterThan(50);
+        expect(tries).toEqual([10, 10]);
+        for (let at = 1; at <= passed; at += STRIDE) {
+          // Whoever crashes before a failure is counted has tried once more; never once less.
+          const { tries: [once = 0, tick = 0] } = await run(at);
+          expect([at, once + tick >= 20 && once + tick <= 22 && once >= 10 && tick >= 10]).toEqual([
+            at,
+            true,
+          ]);
+        }
+      },
+      120_000,
+    );
   }
 });

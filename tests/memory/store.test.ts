@@ -12,6 +12,7 @@ function underTest(
   const runtime = fakeRuntime();
   const store = memoryStore({ clock: runtime.clock });
   const changed: Store = {
+    durability: store.durability,
     get: (key, options) => store.get(key, options),
     put: (key, value, options) => store.put(key, value, options),
     delete: (key, options) => store.delete(key, options),
@@ -28,6 +29,7 @@ describe("the memory store is a store", () => {
 
 describe("the conformance suite notices", () => {
   const broken: Readonly<Record<string, (store: Store, runtime: FakeRuntime) => Partial<Store>>> = {
+    "a store that does not say what survives of it": () => ({ durability: undefined }),
     "a put that ignores what was expected": (store) => ({
       put: (key, value, { ttl, signal } = {}) => store.put(key, value, { ttl, signal }),
     }),
@@ -74,6 +76,29 @@ describe("the conformance suite notices", () => {
     "a list without its limit": (store) => ({ list: (prefix) => store.list(prefix) }),
     "a list in another order": (store) => ({
       list: async (prefix, options) => (await store.list(prefix, options)).toReversed(),
+    }),
+    "a list that goes by UTF-16": (store) => ({
+      list: async (prefix, { limit, after = "", ...options } = {}) => {
+        const all = await store.list(prefix, { limit: limit && 10_000, ...options });
+        return all.filter(({ key }) => key > after).toSorted((a, b) => a.key < b.key ? -1 : 1).slice(
+          0,
+          limit,
+        );
+      },
+    }),
+    "a list that ignores what it goes on after": (store) => ({
+      list: (prefix, { limit, signal } = {}) => store.list(prefix, { limit, signal }),
+    }),
+    "a list that begins with what it goes on after": (store) => ({
+      list: async (prefix, { after, limit = 1000, signal } = {}) => {
+        const found = after ? await store.get(after) : undefined;
+        const rest = await store.list(prefix, { after, limit, signal });
+        return found === undefined ? rest : [found, ...rest].slice(0, limit);
+      },
+    }),
+    "a list that goes on only after what is there": (store) => ({
+      list: async (prefix, { after, ...options } = {}) =>
+        after && await store.get(after) === undefined ? [] : store.list(prefix, { after, ...options }),
     }),
     "a list of everything": (store) => ({ list: (_, options) => store.list("", options) }),
     "a watch of everything": (store) => ({ watch: (_, options) => store.watch("", options) }),

@@ -111,8 +111,9 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
       return child!.pid!;
     },
     kill,
-    pause: () => void child!.kill("SIGSTOP"),
-    resume: () => void child!.kill("SIGCONT"),
+    // Deno's child.kill() sends only the first signal.
+    pause: () => void process.kill(child!.pid!, "SIGSTOP"),
+    resume: () => void process.kill(child!.pid!, "SIGCONT"),
     restart: async ({ loseFiles = false } = {}) => {
       await kill();
       if (loseFiles) rmSync(files, { recursive: true, force: true });

@@ -22,10 +22,15 @@ import { cutOff } from "./cut_off.ts";
 /** How long things go wrong, and how soon after that all that was published has been heard, in ms. */
 const FAULTS = 6000;
 const HEALED = 60_000;
+/** How long events are published beside one that ends its processes, in ms, and how often it may have company. */
+const KILLER = 5000;
+const COMPANY = 3;
 const LEASE = 1000;
 const KEYS = 6;
 /** One of so many can be handled by nobody. */
 const POISON = 13;
+/** The key of an event that ends each process which handles it, in some seeds. */
+const DEADLY = "deadly";
 /** Clocks drift apart by less than the 1 % that leases allow for, and timers are less late than that. */
 const DRIFT = 0.0045;
 const LATENESS = 4;
@@ -35,6 +40,8 @@ interface Body {
   readonly n: number;
 }
 const policy = { attempts: 2, redeliver: [100, 400, 1000] };
+/** In how many rounds an event fails before it is a dead letter. */
+const ROUNDS = policy.redeliver.length + 1;
 const key = ({ key }: Body): string => key;
 const Told = reliableEvent("told", { data: type<Body>(), key, delivery: policy, timeout: 2000 });
 const Counted = reliableEvent("counted", {
@@ -62,10 +69,14 @@ export interface DeliveryOutcome {
   readonly heard: number;
   readonly again: number;
   readonly letters: number;
+  readonly ended: number;
   readonly hash: string;
 }
 
-/** Rejects with a `SimulationError` when an event is lost, out of order, or has its effect twice. */
+/**
+ * Rejects with a `SimulationError` when an event is lost, out of order, has its effect twice, or is a dead letter though
+ * it has not failed often enough.
+ */
 export function runDeliveries({ seed, drain, mutant = {} }: DeliveryOptions): Promise<DeliveryOutcome> {
   const world = {
     seed,
@@ -84,8 +95,10 @@ export function runDeliveries({ seed, drain, mutant = {} }: DeliveryOptions): Pr
     post.publish(names);
     await post.until(() => false, FAULTS);
     post.heal();
+    await post.kill(names);
     post.stop();
     if (!await post.until(() => post.done(), HEALED)) throw new Error(`not all was heard: ${post.left()}`);
+    if (!await post.until(() => post.ready(names), 10_000)) throw new Error("not all nodes are back");
     if (!await post.leave()) throw new Error("not all nodes have left in time");
     post.judge();
     await post.until(() => false, 8000);
@@ -96,7 +109,7 @@ export function runDeliveries({ seed, drain, mutant = {} }: DeliveryOptions): Pr
 
 /** The nodes, what they share, and what must always be so. */
 class PostOffice {
-  readonly counts = { published: 0, heard: 0, again: 0, letters: 0 };
+  readonly counts = { published: 0, heard: 0, again: 0, letters: 0, ended: 0 };
   readonly #simulation: Simulation;
   readonly #mutant: DeliveryMutant;
   readonly #random: SeededRandom;
@@ -108,6 +121,10 @@ class PostOffice {
   readonly #acknowledged: Map<string, Set<number>> = new Map();
   readonly #handled: Map<string, Set<number>> = new Map();
   readonly #lives: Map<string, Runtime> = new Map();
+  /** How often each event was begun, and how many are being handled in each life. */
+  readonly #begun: Map<string, number> = new Map();
+  readonly #busy: Map<Runtime, number> = new Map();
+  #company = 0;
   #stopped = false;
   #open = 0;
   #broken: string | undefined;
@@ -132,7 +149,10 @@ class PostOffice {
     const app = createMediator({
       runtime,
       handlers: [
-        on(Told, (body) => this.#work("told", runtime, body, () => Promise.resolve()), { name: "log" }),
+        on(Told, (body) => {
+          if (body.key === DEADLY) return this.#end(name, runtime);
+          return this.#work("told", runtime, body, () => Promise.resolve());
+        }, { name: "log" }),
         on(Counted, (body, context) => {
           return this.#work("counted", runtime, body, async () => {
             await counters.update(
@@ -189,6 +209,19 @@ class PostOffice {
   heal(): void {
     this.#store.heal();
     this.#queue.heal();
+  }
+
+  /** In some seeds, lets an event end whichever process handles it, beside all the others. */
+  async kill(names: readonly string[]): Promise<void> {
+    if (this.#random.chance(0.6)) return;
+    const line = `told ${DEADLY}`;
+    this.#acknowledged.set(line, new Set());
+    this.#handled.set(line, new Set());
+    await this.until(() => this.ready(names), 10_000);
+    void this.#nodes.get(names[0]!)!.publish(Told({ key: DEADLY, n: 0 })).then((result) => {
+      if (result.ok) this.#acknowledged.get(line)!.add(0);
+    });
+    await this.until(() => false, KILLER);
   }
 
   /** Publishes the numbers of each key one after the other: the next when the one before is kept or given up. */
@@ -255,8 +288,16 @@ class PostOffice {
     const letters = new Set<string>();
     for (const { key, value } of entries) {
       if (!key.startsWith("dead-letters/")) continue;
-      const { type, body } = letterOf(value);
-      letters.add(`${type} ${body.key} ${body.n}`);
+      const { type, body, attempts } = letterOf(value);
+      const event = `${type} ${body.key} ${body.n}`;
+      letters.add(event);
+      const begun = this.#begun.get(event) ?? 0;
+      if (body.key === DEADLY) continue;
+      if (attempts < ROUNDS || begun < attempts) {
+        throw new Error(`${event} is a dead letter of ${attempts} attempts, but was begun ${begun} times`);
+      }
+      // What has an effect may fail each time while its store is away.
+      if (type === "told" && body.n % POISON !== POISON - 1) throw new Error(`${event} is a dead letter`);
     }
     this.counts.letters = letters.size;
     for (const [line, numbers] of this.#acknowledged) {
@@ -310,14 +351,40 @@ class PostOffice {
         this.#fail(`${line} ${n} began before ${before} was handled`);
       }
     }
-    const { clock } = life;
+    const event = `${line} ${n}`;
+    this.#begun.set(event, (this.#begun.get(event) ?? 0) + 1);
+    this.#busy.set(life, (this.#busy.get(life) ?? 0) + 1);
+    try {
+      await this.#handle(life, n, effect);
+    } finally {
+      this.#busy.set(life, this.#busy.get(life)! - 1);
+    }
+    this.counts.heard++;
+    handled.add(n);
+  }
+
+  async #handle({ clock }: Runtime, n: number, effect: () => Promise<void>): Promise<void> {
     if (this.#random.chance(0.3)) {
       await new Promise<void>((resolve) => void clock.timer(this.#random.between(1, 200), resolve));
     }
     if (this.#random.chance(0.1) || n % POISON === POISON - 1) throw new Error("It breaks");
     await effect();
-    this.counts.heard++;
-    handled.add(n);
+  }
+
+  /** Ends a node, and starts it again a little later. */
+  async #end(name: string, life: Runtime): Promise<void> {
+    await new Promise<void>((resolve) => void life.clock.timer(20, resolve));
+    this.counts.ended++;
+    if ((this.#busy.get(life) ?? 0) > 0 && ++this.#company > COMPANY) {
+      this.#fail("an event that ends its processes had company each time");
+    }
+    this.#simulation.after(0, () => {
+      if (this.#lives.get(name) !== life || !this.#simulation.alive(name)) return;
+      this.#simulation.crash(name);
+      this.#nodes.delete(name);
+      this.#simulation.after(this.#random.between(50, 500), () => this.start(name));
+    });
+    await new Promise(() => {});
   }
 
   #buried(line: string, n: number): boolean {
@@ -333,11 +400,21 @@ class PostOffice {
   }
 }
 
-function letterOf(value: string): { readonly type: string; readonly body: Body } {
-  const { topic: type, body: text } = JSON.parse(value) as { readonly topic: string; readonly body: string };
+interface Letter {
+  readonly type: string;
+  readonly body: Body;
+  readonly attempts: number;
+}
+
+function letterOf(value: string): Letter {
+  const { topic: type, body: text, attempts } = JSON.parse(value) as {
+    readonly topic: string;
+    readonly body: string;
+    readonly attempts: number;
+  };
   const payload = JSON.parse(text) as string;
   const [, , [, , , body]] = JSON.parse(payload) as [number, string, [string, string, number, Body]];
-  return { type, body };
+  return { type, body, attempts };
 }
 
 function stateOf(value: string): Readonly<Record<string, number>> {

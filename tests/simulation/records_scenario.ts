@@ -4,7 +4,7 @@
  */
 
 import { type CatgaError, reliableEvent, type } from "@catga/catga";
-import { inbox, records, startRelay } from "@catga/catga/durable";
+import { inbox, records, type Relay, startRelay } from "@catga/catga/durable";
 import type { Queue, Store } from "@catga/catga/ports";
 import {
   type Drain,
@@ -23,8 +23,10 @@ import { decodeParcel } from "../../src/wire/parcel.ts";
 import { cutOff } from "./cut_off.ts";
 
 const FAULTS = 8000;
-/** How long it may take until all is told and booked, once everything is well: less for what is told alone. */
-const TOLD = 10_000;
+/** How long a message may wait to be told once it is there and everything is well (G6), or its relay has crashed. */
+const TOLD = 5000;
+/** How long it may take then until nothing is left of it, and all is booked. */
+const TIDY = 15_000;
 const BOOKED = 30_000;
 const ACCOUNTS = ["ann", "bob", "cat", "dan"];
 const GROUP = "bank/book";
@@ -43,6 +45,13 @@ interface Account {
 }
 
 const NEW: Account = { balance: FUNDS, sent: [], got: [] };
+
+interface BankNode {
+  readonly relay: Relay;
+  readonly pay: () => Promise<void>;
+  /** How many transfers it is at. */
+  paying: number;
+}
 
 /** A rule broken on purpose. */
 export interface RecordsMutant {
@@ -79,9 +88,10 @@ export function runRecords({ seed, drain, mutant = {} }: RecordsScenario): Promi
     bank.disturb(names);
     await simulation.run(FAULTS);
     bank.heal();
-    if (!await simulation.until(() => bank.isTold(), TOLD)) {
-      throw new Error(`not all is told ${TOLD} ms after the last fault: ${bank.untold().join(" ")}`);
+    if (!await simulation.until(() => bank.isTold(), TIDY)) {
+      throw new Error(`not all is told ${TIDY} ms after the last fault: ${bank.untold().join(" ")}`);
     }
+    await bank.bereave(names);
     if (!await simulation.until(() => bank.isBooked(), BOOKED)) throw new Error("not all is booked in time");
     await simulation.run(5000);
     await bank.audit();
@@ -104,6 +114,10 @@ class Bank {
   readonly #healed: AbortController = new AbortController();
   /** What came of each transfer, as whoever asked for it knows. */
   readonly #answers: Map<number, string> = new Map();
+  /** The latest life of each node. */
+  readonly #nodes: Map<string, BankNode> = new Map();
+  /** Since when each message that is not told could have been. */
+  readonly #waiting: Map<string, number> = new Map();
   #transfers = 0;
 
   constructor(simulation: Simulation, mutant: RecordsMutant) {
@@ -154,7 +168,9 @@ class Bank {
         await delivery.ack();
       }
     };
-    const pay = async (n: number): Promise<void> => {
+    const pay = async (): Promise<void> => {
+      const n = ++this.#transfers;
+      life.paying++;
       const from = random.pick(ACCOUNTS);
       const to = random.pick(ACCOUNTS.filter((other) => other !== from));
       const amount = 1 + random.below(9);
@@ -168,9 +184,12 @@ class Bank {
       };
       const answer = await accounts.update(from, give, { context: { id: `transfer-${n}` } })
         .then(() => "done", (error: CatgaError) => error.code);
+      life.paying--;
       this.#answers.set(n, answer);
       this.#count(answer);
     };
+    const life: BankNode = { relay, pay, paying: 0 };
+    this.#nodes.set(name, life);
     const forever = async (work: () => Promise<void>, rest: () => number): Promise<void> => {
       while (!signal.aborted) {
         await work().catch(() => {});
@@ -180,7 +199,7 @@ class Bank {
     void forever(book, () => random.between(0, 50));
     void (async () => {
       while (!this.#healed.signal.aborted) {
-        await pay(++this.#transfers);
+        await pay();
         await sleep(runtime.clock, random.between(0, 300), this.#healed.signal);
       }
     })();
@@ -217,8 +236,33 @@ class Bank {
     this.#healed.abort();
   }
 
+  /** Whether nobody changes anything and nothing is left to tell. Throws when a message has waited too long. */
   isTold(): boolean {
-    return this.untold().length === 0;
+    const { time } = this.#simulation;
+    const open = this.#messages();
+    for (const id of this.#waiting.keys()) if (!open.has(id)) this.#waiting.delete(id);
+    for (const id of open) {
+      const since = this.#waiting.get(id) ?? time;
+      this.#waiting.set(id, since);
+      this.outcomes["longest"] = Math.max(this.outcomes["longest"] ?? 0, time - since);
+      if (time - since > TOLD) throw new Error(`not all is told: ${id} has waited for more than ${TOLD} ms`);
+    }
+    const paying = [...this.#nodes].some(([name, { paying }]) => paying > 0 && this.#simulation.alive(name));
+    return !paying && this.untold().length === 0;
+  }
+
+  /** Ends the node that tells, just when there is something to tell; another one has to. */
+  async bereave(names: readonly string[]): Promise<void> {
+    const simulation = this.#simulation;
+    const tells = (name: string): boolean => this.#nodes.get(name)!.relay.backlog().active;
+    if (!await simulation.until(() => names.some(tells), TOLD)) throw new Error("no relay holds the lease");
+    const teller = names.find(tells)!;
+    void this.#nodes.get(this.#random.pick(names))!.pay();
+    const isThere = (): boolean => this.#messages().size > 0;
+    if (!await simulation.until(isThere, TOLD)) throw new Error("nothing is to be told");
+    simulation.crash(teller);
+    if (!await simulation.until(() => this.isTold(), TIDY)) throw new Error("not all is told by the other");
+    this.#count("bereft");
   }
 
   /** Marks, and records that have something to tell. */
@@ -226,6 +270,15 @@ class Bank {
     return this.#store.entries().filter(({ key, value }) =>
       key.startsWith("outbox/") || (key.startsWith("records/") && !value.startsWith("[1,[],"))
     ).map(({ key }) => key);
+  }
+
+  /** The ids of what records still have to tell. */
+  #messages(): Set<string> {
+    const records = this.#store.entries().filter(({ key }) => key.startsWith("records/"));
+    return new Set(records.flatMap(({ value }) => {
+      const [, outbox] = JSON.parse(value.split("\n", 1)[0]!) as [number, [id: string][]];
+      return outbox.map(([id]) => id);
+    }));
   }
 
   isBooked(): boolean {

@@ -6,6 +6,7 @@ import type { Drain } from "@catga/catga/testing";
 import { runCache } from "./cache_scenario.ts";
 import { runDeliveries } from "./deliveries_scenario.ts";
 import { drain } from "./drain.ts";
+import { runEvents } from "./events_scenario.ts";
 import { runIdempotency } from "./idempotency_scenario.ts";
 import { runLeases } from "./lease_scenario.ts";
 import { runLimiter } from "./limiter_scenario.ts";
@@ -45,6 +46,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   limiter: runLimiter,
   records: runRecords,
   schedule: runSchedule,
+  events: runEvents,
 };
 
 const say = (message: object): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { command, createMediator, handle, type } from "@catga/catga";
 import type { Change } from "@catga/catga/ports";
 import { type Folder, folder } from "./support.ts";
 
@@ -23,6 +24,8 @@ interface Running {
   readonly ended: Promise<number | null>;
   /** Waits for so many lines. */
   said(count: number): Promise<void>;
+  /** Lets it go on after it has stopped itself. */
+  goOn(): void;
   kill(): Promise<void>;
 }
 
@@ -54,6 +57,8 @@ function run(mode: string, name = ""): Running {
         await new Promise<void>((resolve) => heard = resolve);
       }
     },
+    // Deno takes what a child is told by its own method for the end of it.
+    goOn: () => void process.kill(child.pid!, "SIGCONT"),
     kill: async () => {
       child.kill("SIGKILL");
       await ended;
@@ -162,4 +167,67 @@ describe("several processes on one file", () => {
     controller.abort();
     await other.kill();
   }, 60_000);
+});
+
+describe("while a process stands still in the middle of a write", () => {
+  const codeOf = (work: Promise<unknown>): Promise<string> =>
+    work.then(() => "ok", (error: { readonly code: string }) => error.code);
+
+  test(
+    "the others read on, and each of their writes ends in time with a failure that says nothing was done",
+    async () => {
+      const { store, queue, events } = await files.open({ durability: "process", busy: 300 });
+      await store.put("a", "1");
+      await queue.subscribe("t", "a");
+      const other = run("hold");
+      await other.said(1);
+      let beats = 0;
+      const beat = setInterval(() => beats++, 5);
+      const writes = [
+        store.put("a", "2"),
+        store.delete("a"),
+        queue.push("t", [{ id: "1", payload: "" }]),
+        events.append("s", [{ id: "1", type: "t", data: "{}" }]),
+        files.open({ busy: 300 }),
+      ];
+      const codes = Promise.all(writes.map(codeOf));
+      expect((await store.get("a"))?.value).toBe("1");
+      expect((await store.list("")).length).toBe(1);
+      expect(await events.head()).toBe(0);
+      expect(await codes).toEqual(writes.map(() => "UNAVAILABLE"));
+      clearInterval(beat);
+      // The event loop went on, as nothing waits for the file without letting others have their turn.
+      expect(beats).toBeGreaterThan(5);
+      other.goOn();
+      expect(await other.ended).toBe(0);
+      expect([(await store.get("a"))?.value, await events.head()]).toEqual(["1", 0]);
+      await store.put("a", "3");
+      expect(await queue.pull("t", "a", { max: 1, lease: 1000 })).toEqual([]);
+    },
+    60_000,
+  );
+
+  test(
+    "a caller's own deadline counts, and who has time gets it done when that process goes on",
+    async () => {
+      const { store } = await files.open({ durability: "process", busy: 60_000 });
+      const Put = command("put", { input: type<string>(), output: type<number>() });
+      const app = createMediator({
+        handlers: [handle(Put, (key, { signal }) => store.put(key, "", { signal }))],
+      });
+      const other = run("hold");
+      await other.said(1);
+      const given = new AbortController();
+      const patient = store.put("patient", "");
+      const hasty = codeOf(store.put("hasty", "", { signal: given.signal }));
+      const late = await app.send(Put("late"), { timeout: 50 });
+      given.abort();
+      expect([late.ok || late.error.code, await hasty]).toEqual(["TIMEOUT", "CANCELLED"]);
+      other.goOn();
+      await patient;
+      expect(await other.ended).toBe(0);
+      expect((await store.list("")).map(({ key }) => key)).toEqual(["patient"]);
+    },
+    60_000,
+  );
 });

@@ -1,10 +1,12 @@
 /** A process beside the test: `worker.ts PATH MODE NAME`. Each line that it prints says what has been acknowledged. */
 
 import process from "node:process";
+import { loadDriver } from "../../adapters/sqlite/driver.ts";
 import { sqlite } from "../../adapters/sqlite/mod.ts";
 
 const [path = "", mode = "", name = ""] = process.argv.slice(2);
 const { store, queue, events } = await sqlite(path, { durability: "process" });
+const open = await loadDriver();
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const modes: Readonly<Record<string, () => Promise<void>>> = {
@@ -37,6 +39,18 @@ const modes: Readonly<Record<string, () => Promise<void>>> = {
       );
     }
     say("done");
+  },
+
+  /** Stands still in the middle of a write; it writes nothing when it goes on. */
+  hold: () => {
+    const db = open(path);
+    db.prepare("BEGIN IMMEDIATE").run();
+    db.prepare("UPDATE state SET tick = tick + 1").run();
+    say("holding");
+    process.kill(process.pid, "SIGSTOP");
+    db.prepare("ROLLBACK").run();
+    db.close();
+    return Promise.resolve();
   },
 
   /** Takes items until it is killed. */

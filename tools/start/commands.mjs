@@ -1,11 +1,9 @@
-// How to run a node of examples/orders on each runtime.
+// How to run an example on each runtime.
 import { spawnSync } from "node:child_process";
-import { dirname, join } from "node:path";
 import process from "node:process";
-import { ensureNode24, root, runtimes } from "../install.mjs";
+import { ensureNode24, runtimes } from "../install.mjs";
 import { ensureBuilt } from "./built.mjs";
 
-const main = join(root, "examples/orders/main.ts");
 const names = ["bun", "deno", "node"];
 
 /** One runtime for each of three nodes: all the same if asked for, otherwise as many as this machine has. */
@@ -17,15 +15,15 @@ export function runtimeNames(wanted) {
   return [wanted, wanted, wanted];
 }
 
-/** The command line for a node on a runtime that keeps things in a file, and what to call that runtime. */
-export async function commandOf(name, storage) {
+/** The command line for a file on a runtime, which may write into a folder, and what to call that runtime. */
+export async function commandOf(name, main, { write } = {}) {
   const { bun, deno } = runtimes();
   if (name === "bun") return { command: [bun, main], title: titleOf("Bun", bun) };
   if (name === "deno") {
     // The flag spares the log a line about how `request.signal` will change.
     const flags = ["--quiet", "--no-prompt", "--unstable-no-legacy-abort"];
-    const write = `--allow-write=${dirname(storage)}`;
-    const rights = ["--allow-net", "--allow-env", "--allow-sys", "--allow-read", write];
+    const rights = ["--allow-net", "--allow-env", "--allow-sys", "--allow-read"];
+    if (write !== undefined) rights.push(`--allow-write=${write}`);
     return {
       command: [deno, "run", ...flags, ...rights, main],
       title: titleOf("Deno", deno),

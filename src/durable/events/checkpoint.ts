@@ -1,4 +1,5 @@
 import type { Store } from "../../ports/store.ts";
+import type { Asked } from "../ask_store.ts";
 import { parseJson } from "../../internal/safe_json.ts";
 
 /** How far a projection has come. */
@@ -18,7 +19,7 @@ export interface Checkpoint extends Progress {
 }
 
 /** Whatever asks the store within the time that it may take. */
-export type AskStore = <T>(ask: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+export type AskStore = <T>(ask: (signal: AbortSignal) => Promise<T>, asked?: Asked) => Promise<T>;
 
 /** Where a projection keeps how far it has come. */
 export function checkpointKey(name: string): string {

@@ -13,6 +13,8 @@ export interface EventMeta {
   readonly correlation?: string;
   /** A fingerprint of the command that decided it. */
   readonly command?: string;
+  /** The execution that appended it, where it is the first event that a message caused. */
+  readonly run?: string;
   readonly meta?: Readonly<Record<string, string>>;
 }
 
@@ -23,7 +25,8 @@ export interface EncodedEvent {
 }
 
 const NONE: Readonly<Record<string, string>> = Object.freeze({});
-const NO_META: EventMeta = Object.freeze({});
+/** Nothing. */
+export const NO_META: EventMeta = Object.freeze({});
 /** What a text has that has to be looked at closely: names that reach a prototype, however they are spelt. */
 const SUSPECT = /__proto__|constructor|\\u/;
 /** From how many characters on a text may be nested or branched beyond measure. */
@@ -74,16 +77,22 @@ export class EventCodec {
     return stream.startsWith(`${this.#kind}/`);
   }
 
-  /** Rejects with `VALIDATION` for what could not be read again. */
-  async encode(id: string, { type, data }: SourcedEvent, meta: EventMeta): Promise<EncodedEvent> {
+  /** A promise only where its schema needs one. Fails with `VALIDATION` for what could not be read again. */
+  encode(id: string, { type, data }: SourcedEvent, meta: EventMeta): EncodedEvent | Promise<EncodedEvent> {
     const known = this.#types.get(type);
     if (known?.name !== type) throw unfit(type, "no type of event has this name");
-    const version = known.upcasts.length + 1;
-    const text = JSON.stringify(version === 1 ? meta : { v: version, ...meta });
     try {
       const written = JSON.stringify(data) ?? "";
-      const event: NewEvent = { id, type, data: written, ...(text === "{}" ? {} : { meta: text }) };
-      return { event, read: { type, data: await checkedData(known, parsed(written)) } };
+      const text = metaText(meta, known.upcasts.length + 1);
+      const event: NewEvent = text === undefined
+        ? { id, type, data: written }
+        : { id, type, data: written, meta: text };
+      const checked = checkedData(known, parsed(written));
+      if (!isThenable(checked)) return { event, read: { type, data: checked } };
+      return Promise.resolve(checked).then(
+        (data) => ({ event, read: { type, data } }),
+        (thrown) => Promise.reject(unfit(type, reasonOf(thrown), thrown)),
+      );
     } catch (thrown) {
       throw unfit(type, reasonOf(thrown), thrown);
     }
@@ -137,6 +146,13 @@ export function metaOf({ meta }: StoredEvent): EventMeta {
   const found = meta === undefined ? {} : parseJson(meta);
   if (typeof found !== "object" || found === null) throw new Error("what stands beside it is no object");
   return found;
+}
+
+/** The text of what stands beside an event of a version; `undefined` for nothing. */
+function metaText(meta: EventMeta, version: number): string | undefined {
+  if (version === 1 && meta === NO_META) return undefined;
+  const text = JSON.stringify(version === 1 ? meta : { v: version, ...meta });
+  return text === "{}" ? undefined : text;
 }
 
 function parsed(text: string): unknown {

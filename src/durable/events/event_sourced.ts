@@ -19,6 +19,11 @@ export interface EventSourcedOptions<State, Command, T extends EventTypes, F ext
   readonly runtime: Runtime;
   /** Keeps states as well; without it all events of a stream are read each time. */
   readonly snapshots?: SnapshotOptions | undefined;
+  /**
+   * How many states this process keeps at most, those used last, together up to about 64 MiB: of such an entity only
+   * what is newer is read. They are frozen; a state that is not plain data is not kept. 0 keeps none. @default 1000
+   */
+  readonly cache?: number | undefined;
   /** How often a command is decided at most when others are faster. @default 10 */
   readonly tries?: number | undefined;
   /** How long one request to a store may take, in ms. @default 5000 */

@@ -9,6 +9,14 @@ export function nothingDone(thrown: unknown): never {
     : thrown;
 }
 
+/** It has happened before: that nobody can say how is no proof that it has not. */
+export function maybeDone(thrown: unknown): never {
+  const { code, message } = faultOf(thrown);
+  throw code === "UNAVAILABLE" || code === "OVERLOADED"
+    ? new CatgaError(systemFault("TRANSPORT", message, undefined, thrown))
+    : thrown;
+}
+
 /** Too many wait for the same. */
 export function crowded(stream: string, waiting: number): CatgaError {
   return new CatgaError(
@@ -27,6 +35,13 @@ export function otherCommand(stream: string, { id }: StoredEvent, cause: string 
   const message = `Cannot execute on "${stream}": the message "${cause}" has caused another command there; ` +
     "give each a step of its own, and a repeated one the same data";
   return new CatgaError(systemFault("CONFLICT", message, { cause, event: id }));
+}
+
+/** What had happened is not there. */
+export function lost(stream: string): CatgaError {
+  const message =
+    `Cannot execute on "${stream}": the store knew the events, but cannot find them; it has lost events`;
+  return new CatgaError(systemFault("SERIALIZATION", message, { stream }));
 }
 
 /** Nobody waits any longer. */

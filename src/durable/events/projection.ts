@@ -2,6 +2,7 @@ import type { Fault } from "../../result.ts";
 import type { EventStore } from "../../ports/event_store.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
+import { refuseUnkept } from "../refuse_unkept.ts";
 import { EffectTarget } from "./effect_target.ts";
 import { ProjectionRunner } from "./projection_runner.ts";
 import { type EventsOf, SourceReader, type Sources } from "./sources.ts";
@@ -48,6 +49,8 @@ export interface EffectProjectionOptions<S extends Sources> extends ProjectionOp
   readonly handle: (event: EventsOf<S>, facts: HandlingFacts) => void | Promise<void>;
   /** How long handling one event may take, in ms. @default 30000 */
   readonly timeout?: number | undefined;
+  /** Takes a store of which nothing survives; all events may then be handled again. @default false */
+  readonly unsafe?: boolean | undefined;
 }
 
 /** How a projection fares in this process. */
@@ -106,6 +109,9 @@ export interface Projection extends AsyncDisposable {
  * far it has come, one process at a time runs it, and an event that cannot be read or handled stops it, with an
  * `error` in the log, until it can be: none is ever skipped.
  *
+ * Throws a `RangeError` for an option that cannot be, and `CONFLICT` for a store of which nothing survives, unless it
+ * is `unsafe`.
+ *
  * @param name 1 to 100 of letters, digits and `_ . : -`: the same in all processes that may run it
  *
  * @example
@@ -124,6 +130,7 @@ export interface Projection extends AsyncDisposable {
  *   store: store!,
  *   runtime,
  *   owner: "node-1",
+ *   unsafe: true, // what is in memory is gone with the process
  *   handle: ({ id, data }) => console.log(`mail ${id}: ${data.by} opened a cart`),
  * });
  * await mails.reached(position);
@@ -137,6 +144,7 @@ export function startProjection<const S extends Sources>(
   if (!(timeout > 0)) {
     throw new RangeError(`Cannot start "${name}": its timeout is ${timeout}, but must be above 0 ms`);
   }
+  refuseUnkept(`start "${name}"`, "how far it has come", options);
   const target = new EffectTarget(handle, timeout, runtime.clock);
   return new ProjectionRunner(name, options, new SourceReader(options.from), target);
 }

@@ -1,6 +1,7 @@
 import { faultOf } from "../../result.ts";
 import { backoff } from "../../internal/backoff.ts";
 import { sleep } from "../../internal/sleep.ts";
+import type { StoredEvent } from "../../ports/event_store.ts";
 import { askStore } from "../ask_store.ts";
 import { type AskStore, type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import type { ProjectionLag, ProjectionOptions, ReachedOptions } from "./projection.ts";
@@ -28,9 +29,9 @@ export class ProjectionProgress {
   }
 
   /** Asks a store, but not for ever. */
-  readonly ask: AskStore = (ask) => {
+  readonly ask: AskStore = (ask, asked) => {
     const { runtime: { clock }, patience: limit = 5000 } = this.#options;
-    return askStore({ clock, limit, signal: undefined }, ask);
+    return askStore({ clock, limit, signal: undefined, asked }, ask);
   };
 
   async load(): Promise<Checkpoint> {
@@ -44,8 +45,10 @@ export class ProjectionProgress {
   async lag(): Promise<ProjectionLag> {
     const { events, runtime, store } = this.#options;
     const { position, generation } = await readCheckpoint(this.#name, store, this.ask);
-    const head = await this.ask((signal) => events.head({ signal }));
-    const [next] = await this.ask((signal) => events.readAll({ after: position, limit: 1, signal }));
+    const head = await this.ask((signal) => events.head({ signal }), "event store");
+    const after = (signal: AbortSignal): Promise<readonly StoredEvent[]> =>
+      events.readAll({ after: position, limit: 1, signal });
+    const [next] = await this.ask(after, "event store");
     const age = next === undefined ? 0 : Math.max(runtime.clock.wall() - next.at, 0);
     return { position, head, age, generation };
   }

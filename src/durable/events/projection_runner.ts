@@ -131,7 +131,9 @@ export class ProjectionRunner<S extends Sources, E extends Recorded> implements 
   /** Takes the next events, or waits for some. */
   async #advance(at: Checkpoint, lease: Lease): Promise<Checkpoint> {
     const { events, batch: limit = 256, poll: wait = 1000, runtime, patience = 5000 } = this.#options;
-    const page = await this.#progress.ask((signal) => events.readAll({ after: at.position, limit, signal }));
+    const ask = (signal: AbortSignal): Promise<readonly StoredEvent[]> =>
+      events.readAll({ after: at.position, limit, signal });
+    const page = await this.#progress.ask(ask, "event store");
     if (page.length > 0) return await this.#take(page, at, lease);
     // Somebody may have begun it anew.
     const now = await this.#progress.load();
@@ -141,7 +143,7 @@ export class ProjectionRunner<S extends Sources, E extends Recorded> implements 
       return await this.#progress.save({ ...now, sweeping: false }, now);
     }
     const { signal } = this.#stopping;
-    const patient = { clock: runtime.clock, limit: wait + patience, signal };
+    const patient = { clock: runtime.clock, limit: wait + patience, signal, asked: "event store" } as const;
     await askStore(patient, (signal) => events.changed(at.position, { wait, signal }));
     return at;
   }

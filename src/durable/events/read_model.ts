@@ -1,10 +1,14 @@
-import type { Store } from "../../ports/store.ts";
+import type { Entry, ListOptions, Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
+import { pages } from "../pages.ts";
 import type { AskStore } from "./checkpoint.ts";
 import type { Projection, ProjectionOptions } from "./projection.ts";
 import { ProjectionRunner } from "./projection_runner.ts";
 import { type EventsOf, SourceReader, type Sources } from "./sources.ts";
 import { rowKey, rowOf, StateTarget } from "./state_target.ts";
+
+/** How many rows are asked for at a time at most. */
+const PAGE = 1000;
 
 /** What {@linkcode startReadModel} takes. */
 export interface ReadModelOptions<S extends Sources, State> extends ProjectionOptions<S> {
@@ -24,6 +28,8 @@ export interface ReadModelReadOptions {
 
 /** What {@linkcode ReadModel.list} takes. */
 export interface ReadModelListOptions extends ReadModelReadOptions {
+  /** Only the rows that come after this key: the last one of the page before. */
+  readonly after?: string | undefined;
   /** How many rows at most. @default 1000 */
   readonly limit?: number | undefined;
 }
@@ -54,7 +60,8 @@ export interface ReadModel<State> extends Projection {
 /**
  * Makes rows of events and keeps them in the store, each event applied to a row exactly once: the row's entry holds
  * the position of the last event it knows of, and is written by compare-and-set. A row has at most 262,144 characters
- * of JSON, its key and the name together at most 496.
+ * of JSON, its key and the name together at most 496. Where nothing of the store survives, they are made anew of all
+ * events.
  *
  * @param name 1 to 100 of letters, digits and `_ . : -`: the same in all processes that may run it
  *
@@ -102,13 +109,20 @@ export function startReadModel<const S extends Sources, State>(
       const entry = await store.get(rowKey(name, key), { signal });
       return entry && rowOf(entry).s as State | undefined;
     },
-    list: async (prefix = "", { limit, signal } = {}) => {
+    list: async (prefix = "", { after, limit = 1000, signal } = {}) => {
       const start = rowKey(name, "").length;
-      const entries = await store.list(rowKey(name, prefix), { limit, signal });
-      return entries.flatMap((entry) => {
-        const { s, p: position } = rowOf(entry);
-        return s === undefined ? [] : [{ key: entry.key.slice(start), state: s as State, position }];
-      });
+      const from = after === undefined ? undefined : rowKey(name, after);
+      const rows: ReadModelRow<State>[] = [];
+      const list = (page: ListOptions): Promise<readonly Entry[]> =>
+        store.list(rowKey(name, prefix), { ...page, signal });
+      for await (const entries of pages(list, from, Math.min(limit, PAGE))) {
+        for (const entry of entries) {
+          const { s, p: position } = rowOf(entry);
+          if (s === undefined) continue;
+          if (rows.push({ key: entry.key.slice(start), state: s as State, position }) >= limit) return rows;
+        }
+      }
+      return rows;
     },
     watch: (key = "", { signal } = {}) => watchRow(store, rowKey(name, key), signal),
   };

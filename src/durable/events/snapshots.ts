@@ -30,6 +30,9 @@ export interface KeptState {
   readonly revision: number;
 }
 
+/** The revision of a state that is kept; `undefined` where none is. */
+export type KeptRevision = number | undefined | "unknown";
+
 /** How large a state can be that is kept, about, in bytes: two a character. */
 const LARGEST = 2 * 262_144;
 
@@ -66,9 +69,23 @@ export class Snapshots {
     }
   }
 
-  /** Keeps a state in the place of the one that was found, if there is none by now that is newer. Never rejects. */
-  async keep(stream: string, state: unknown, last: LastEvent, found: number | undefined): Promise<void> {
+  /**
+   * Keeps a state in the place of the one that was found, if there is none by now that is newer. Where it is unknown
+   * what is there, it is looked at first. Never rejects.
+   */
+  async keep(
+    stream: string,
+    state: unknown,
+    last: LastEvent,
+    revision: KeptRevision,
+  ): Promise<void> {
     try {
+      let found = revision;
+      if (found === "unknown") {
+        const kept = await this.find(stream, undefined);
+        if (kept !== undefined && last.version - kept.last.version < this.every) return;
+        found = kept?.revision;
+      }
       if (snapshot(state, LARGEST) === undefined) {
         throw new Error("it is larger than 262144 characters or not plain data, such as a Map or a Date");
       }

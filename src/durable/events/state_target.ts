@@ -1,7 +1,8 @@
 import { CatgaError, faultOf, systemFault } from "../../result.ts";
 import { parseJson } from "../../internal/safe_json.ts";
-import type { Entry, Store } from "../../ports/store.ts";
+import type { Entry, ListOptions, Store } from "../../ports/store.ts";
 import { checkKey } from "../../ports/store_faults.ts";
+import { pages } from "../pages.ts";
 import type { AskStore } from "./checkpoint.ts";
 import type { Recorded } from "./event_types.ts";
 import { EventFailure, type ProjectionTarget, type TargetRun } from "./projection_target.ts";
@@ -10,8 +11,6 @@ import { EventFailure, type ProjectionTarget, type TargetRun } from "./projectio
 const REMEMBERED = 86_400_000;
 /** How many rows are read or written at once. */
 const AT_ONCE = 16;
-/** How many rows are swept away at most. */
-const SWEPT = 1_000_000;
 
 /** What {@linkcode StateTarget} stands on. */
 export interface StateTargetHost<State, E> {
@@ -91,13 +90,16 @@ export class StateTarget<State, E extends Recorded> implements ProjectionTarget<
 
   async sweep(generation: number): Promise<void> {
     const { name, store, ask } = this.#host;
-    const entries = await ask((signal) => store.list(rowKey(name, ""), { limit: SWEPT, signal }));
-    const old = entries.filter((entry) => rowOf(entry).g < generation);
-    await inTurn(old, ({ key, value, revision: expected }) => {
-      const { p } = parseJson(value) as RowRecord;
-      const gone = JSON.stringify({ g: generation, p });
-      return ask((signal) => store.put(key, gone, { expected, ttl: REMEMBERED, signal }));
-    });
+    const list = (page: ListOptions): Promise<readonly Entry[]> =>
+      ask((signal) => store.list(rowKey(name, ""), { ...page, signal }));
+    for await (const entries of pages(list)) {
+      const old = entries.filter((entry) => rowOf(entry).g < generation);
+      await inTurn(old, (entry) => {
+        const gone = JSON.stringify({ g: generation, p: rowOf(entry).p });
+        const { key, revision: expected } = entry;
+        return ask((signal) => store.put(key, gone, { expected, ttl: REMEMBERED, signal }));
+      });
+    }
   }
 
   /** The rows that events are about, up to the first event of which nobody can say. */

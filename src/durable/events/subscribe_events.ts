@@ -64,7 +64,7 @@ export async function* subscribeEvents<const S extends Sources>(
   const reader = new SourceReader(options.from);
   let after = options.after === "now" ? undefined : options.after ?? 0;
   const ask = <T>(limit: number, ask: (signal: AbortSignal) => Promise<T>): Promise<T> =>
-    askStore({ clock, limit, signal }, ask);
+    askStore({ clock, limit, signal, asked: "event store" }, ask);
   for (let failures = 0; !signal?.aborted;) {
     try {
       after ??= await ask(patience, (signal) => store.head({ signal }));

@@ -35,21 +35,7 @@ export const DAY = 86_400_000;
 /** How long a store may take, in ms. */
 const PATIENCE = 3000;
 
-/**
- * Marks of deliveries that are done with, in a store.
- *
- * @example
- * ```ts
- * import { inbox } from "@catga/catga/durable";
- * import { memoryStore } from "@catga/catga/memory";
- * import { systemRuntime } from "@catga/catga/ports";
- *
- * const runtime = systemRuntime();
- * const marks = inbox(memoryStore({ clock: runtime.clock }), { runtime });
- * await marks.done("billing/charge", "order-1");
- * console.log(await marks.seen("billing/charge", "order-1"));
- * ```
- */
+/** Marks of deliveries that are done with, in whichever store. */
 export function inbox(store: Store, options: InboxOptions): Inbox {
   const { runtime: { clock }, retention = DAY, patience = PATIENCE } = options;
   for (const [name, ms] of Object.entries({ retention, patience })) {

@@ -6,6 +6,7 @@ import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
 import type { DoneMarks } from "../consumer.ts";
+import { refuseUnkept } from "../refuse_unkept.ts";
 import { DAY } from "./inbox.ts";
 import { keyOfRecord, readRecord } from "./record_entry.ts";
 import { RecordTurns } from "./record_turns.ts";
@@ -29,6 +30,8 @@ export interface RecordsOptions<T> {
   readonly retention?: number | undefined;
   /** The longest an update may take, in ms: at most 60000. @default 10000 */
   readonly timeout?: number | undefined;
+  /** Takes a store of which nothing survives; what is kept and to be told may then be lost. @default false */
+  readonly unsafe?: boolean | undefined;
 }
 
 /** What {@linkcode Records.update} takes. */
@@ -91,6 +94,9 @@ const WAITING = 10_000;
  * Records in a store, with what they tell and what was applied to them. Their messages are told by whoever runs
  * `startRelay` on the store, in the order of their record or of their contract's key.
  *
+ * Throws a `RangeError` for an option that cannot be, and `CONFLICT` for a store of which nothing survives, unless it
+ * is `unsafe`.
+ *
  * @example
  * ```ts
  * import { reliableEvent, type } from "@catga/catga";
@@ -100,8 +106,8 @@ const WAITING = 10_000;
  *
  * const Withdrawn = reliableEvent("accounts.withdrawn", { data: type<{ amount: number }>() });
  * const runtime = systemRuntime();
- * const store = memoryStore({ clock: runtime.clock });
- * const accounts = records<{ balance: number }>("accounts", { store, runtime });
+ * const store = memoryStore({ clock: runtime.clock }); // gone with the process
+ * const accounts = records<{ balance: number }>("accounts", { store, runtime, unsafe: true });
  *
  * await accounts.update("ann", () => ({ balance: 100 }));
  * const left = await accounts.update("ann", (account, tx) => {
@@ -123,6 +129,7 @@ export function records<T>(name: string, options: RecordsOptions<T>): Records<T>
   if (!(retention > 0 && retention < Infinity)) {
     throw new RangeError(`Cannot keep "${name}": retention is ${retention}, but must be more than 0 ms`);
   }
+  refuseUnkept(`keep "${name}"`, "what is kept and to be told", options);
   const { clock } = runtime;
   const turns = new RecordTurns(clock);
   const nextAttempt = createIdSource(() => runtime.random.u32());

@@ -4,6 +4,7 @@ import { keepingCommands } from "../command_group.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { KeptLease } from "../kept_lease.ts";
+import { refuseUnkept } from "../refuse_unkept.ts";
 import { RelayTerm } from "./relay_term.ts";
 
 /** What {@linkcode startRelay} takes. */
@@ -22,6 +23,8 @@ export interface RelayOptions {
   readonly poll?: number | undefined;
   /** How many records are worked on at a time. @default 16 */
   readonly concurrency?: number | undefined;
+  /** Takes a store of which nothing survives; what is to be told may then be lost. @default false */
+  readonly unsafe?: boolean | undefined;
 }
 
 /** How it stands with what is to be told, as far as this relay knows. */
@@ -53,6 +56,13 @@ export interface Relay extends AsyncDisposable {
  * takes it out of the record. Any number of relays may be started on a store: one works, and another goes on when that
  * one is gone. A message is told at least once; one that is told again within the queue's `window` is dropped there.
  *
+ * By default a message is told within 5 s of its record being kept and store and queue answering: at once by the relay
+ * that works; up to 4 s later where an answer was lost just then; when that relay has crashed, by another one, once its
+ * lease is over (`ttl`). A longer `ttl` or `poll` makes it later.
+ *
+ * Throws a `RangeError` for an option that cannot be, and `CONFLICT` for a store of which nothing survives, unless it
+ * is `unsafe`.
+ *
  * @example
  * ```ts
  * import { records, startRelay } from "@catga/catga/durable";
@@ -80,6 +90,7 @@ export function startRelay(options: RelayOptions): Relay {
       throw new RangeError(`Cannot relay: ${name} is ${value}, but must be ${least} or more`);
     }
   }
+  refuseUnkept(`relay for "${owner}"`, "what is to be told", options);
   let term: RelayTerm | undefined;
   let ended: Promise<void> = Promise.resolve();
   let told = 0;

@@ -3,9 +3,10 @@ import { backoff } from "../../internal/backoff.ts";
 import { sleep } from "../../internal/sleep.ts";
 import type { Pushing } from "../command_group.ts";
 import type { Runtime } from "../../ports/runtime.ts";
-import type { Entry, Store } from "../../ports/store.ts";
+import type { Entry, ListOptions, Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
 import { follow } from "../follow.ts";
+import { pages } from "../pages.ts";
 import { MARKS } from "./record_entry.ts";
 import { QueueAway, type RelayMark, tend, type TendHost } from "./tend.ts";
 
@@ -24,10 +25,8 @@ export interface RelayTermHost {
 
 /** How many records are known at most. */
 const MARKS_KNOWN = 65_536;
-/** How many marks a look through the store takes. */
-const PAGE = 1000;
 /** The longest one question to the store or the queue may take, in ms. */
-const PATIENCE = 3000;
+const PATIENCE = 2000;
 /** How long to wait after a failure, in ms: twice as long each time, up to the second. */
 const DELAY = 50;
 const LONGEST = 2000;
@@ -63,7 +62,7 @@ export class RelayTerm {
       store,
       queue,
       runtime,
-      ask: (work) => askStore({ clock: runtime.clock, limit: PATIENCE, signal }, work),
+      ask: (work, asked) => askStore({ clock: runtime.clock, limit: PATIENCE, signal, asked }, work),
       told: (count) => {
         this.#away = 0;
         host.told(count);
@@ -110,8 +109,12 @@ export class RelayTerm {
       if (signal.aborted) return;
       try {
         const ask = this.#tend.ask;
-        for (const entry of await ask((signal) => this.#host.store.list(MARKS, { limit: PAGE, signal }))) {
-          if (!this.#works.has(entry.key)) this.#take(entry.key, entry);
+        const list = (page: ListOptions): Promise<readonly Entry[]> =>
+          ask((signal) => this.#host.store.list(MARKS, { ...page, signal }));
+        for await (const entries of pages(list)) {
+          for (const entry of entries) if (!this.#works.has(entry.key)) this.#take(entry.key, entry);
+          // What is left is looked for when there is room again.
+          if (this.#works.size >= MARKS_KNOWN) break;
         }
       } catch {
         // The watch says what is wrong with the store.

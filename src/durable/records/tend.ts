@@ -1,4 +1,5 @@
 import { CatgaError, faultOf } from "../../result.ts";
+import type { Asked } from "../ask_store.ts";
 import type { Pushing } from "../command_group.ts";
 import type { QueueItem } from "../../ports/queue.ts";
 import type { Runtime } from "../../ports/runtime.ts";
@@ -32,7 +33,7 @@ export interface TendHost {
   readonly queue: Pushing;
   readonly runtime: Pick<Runtime, "clock">;
   /** Asks the store or the queue, for a bounded time. */
-  readonly ask: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
+  readonly ask: <T>(work: (signal: AbortSignal) => Promise<T>, asked?: Asked) => Promise<T>;
   /** So many messages are in the queue. */
   readonly told: (count: number) => void;
 }
@@ -102,7 +103,7 @@ async function tell(
   let failure: unknown;
   for (const [topic, items] of byTopic(messages.filter(({ id }) => !known.has(id)))) {
     try {
-      await ask((signal) => queue.push(topic, items, { signal }));
+      await ask((signal) => queue.push(topic, items, { signal }), "queue");
       for (const { id } of items) known.add(id);
       told(items.length);
     } catch (thrown) {

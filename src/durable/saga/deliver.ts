@@ -1,13 +1,12 @@
 import { CatgaError, systemFault } from "../../result.ts";
 import type { Publishable } from "../../message/message.ts";
-import type { Entry } from "../../ports/store.ts";
+import type { Entry, ListOptions } from "../../ports/store.ts";
+import { pages } from "../pages.ts";
 import type { SagaKeep } from "./keep.ts";
 import { fitsJson } from "./same_json.ts";
 import { isDone, readRecord, UNTIL, type UntilMark } from "./saga_record.ts";
 import { jsonOf, parsed } from "./settle_step.ts";
 
-/** How many instances may wait for events of one contract. */
-const WAITERS = 100_000;
 /** How many characters an event may have that an instance is given. */
 const LONGEST = 65_536;
 
@@ -21,15 +20,16 @@ export async function deliverEvent(keep: SagaKeep, event: Publishable, id: strin
     );
   }
   const body = parsed(text);
-  const entries = await keep.ask((store, signal) =>
-    store.list(`${UNTIL}${event.type}/`, { limit: WAITERS, signal })
-  );
-  const fitting = entries.filter((entry) => {
-    const mark = readRecord<UntilMark>(entry);
-    return mark !== undefined && fitsJson(body, mark.match);
-  });
+  const list = (page: ListOptions): Promise<readonly Entry[]> =>
+    keep.ask((store, signal) => store.list(`${UNTIL}${event.type}/`, { ...page, signal }));
   let given = 0;
-  for (const entry of fitting) if (await give(keep, entry, { id, body })) given++;
+  for await (const entries of pages(list)) {
+    for (const entry of entries) {
+      const mark = readRecord<UntilMark>(entry);
+      if (mark === undefined || !fitsJson(body, mark.match)) continue;
+      if (await give(keep, entry, { id, body })) given++;
+    }
+  }
   return given;
 }
 

@@ -1,4 +1,6 @@
 import { CatgaError, type SystemCode, systemFault } from "../../result.ts";
+import type { Entry, ListOptions } from "../../ports/store.ts";
+import { pages } from "../pages.ts";
 import type { KeptFault } from "./saga.ts";
 import type { SagaKeep } from "./keep.ts";
 import {
@@ -60,35 +62,30 @@ export interface SagaState {
 export interface SagaListOptions {
   /** Only those that are there; all that are not done if left out. */
   readonly status?: SagaStatus | undefined;
+  /** Only those that come after this id: the last one of the page before. They are in the order of their ids. */
+  readonly after?: string | undefined;
   /** How many at most. @default 100 */
   readonly limit?: number | undefined;
 }
 
-/** How many instances are looked through. */
-const LOOKED = 100_000;
-
 /** Instances by where they are. */
 export async function listSagas(
   keep: SagaKeep,
-  { status, limit = 100 }: SagaListOptions,
+  { status, after, limit = 100 }: SagaListOptions,
 ): Promise<readonly SagaState[]> {
+  const isOver = status !== undefined && isDone({ status });
+  const prefix = isOver ? INSTANCES : LIVE;
+  const list = (page: ListOptions): Promise<readonly Entry[]> =>
+    keep.ask((store, signal) => store.list(prefix, { ...page, signal }));
   const states: SagaState[] = [];
-  if (status !== undefined && isDone({ status })) {
-    const entries = await keep.ask((store, signal) => store.list(INSTANCES, { limit: LOOKED, signal }));
+  for await (const entries of pages(list, after && prefix + after)) {
     for (const entry of entries) {
-      const record = readRecord<SagaRecord>(entry);
-      if (record?.status !== status) continue;
-      if (states.push(stateOf(entry.key.slice(INSTANCES.length), record)) >= limit) break;
+      if (states.length >= limit) return states;
+      const id = entry.key.slice(prefix.length);
+      const record = isOver ? readRecord<SagaRecord>(entry) : (await keep.find(id))?.record;
+      if (record === undefined || isDone(record) !== isOver) continue;
+      if (status === undefined || record.status === status) states.push(stateOf(id, record));
     }
-    return states;
-  }
-  const marks = await keep.ask((store, signal) => store.list(LIVE, { limit: LOOKED, signal }));
-  for (const { key } of marks) {
-    if (states.length >= limit) break;
-    const id = key.slice(LIVE.length);
-    const found = await keep.find(id);
-    if (found === undefined || isDone(found.record)) continue;
-    if (status === undefined || found.record.status === status) states.push(stateOf(id, found.record));
   }
   return states;
 }

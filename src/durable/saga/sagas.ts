@@ -6,6 +6,7 @@ import type { MessageContext } from "../../mediator/context.ts";
 import type { Context, Dispatcher } from "../../mediator/types.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
+import { refuseUnkept } from "../refuse_unkept.ts";
 import { beginSaga } from "./begin_saga.ts";
 import { deliverEvent } from "./deliver.ts";
 import { Executor } from "./executor.ts";
@@ -20,7 +21,7 @@ import {
 import type { SagaDefinition } from "./saga.ts";
 import { type SagaLimits, sagaLimits } from "./saga_limits.ts";
 import { sagaResult } from "./saga_result.ts";
-import type { SagaTally } from "./tally.ts";
+import { newTally, type SagaTally } from "./tally.ts";
 
 /** What {@linkcode createSagas} takes. */
 export interface SagasOptions {
@@ -40,6 +41,8 @@ export interface SagasOptions {
   readonly retention?: number | undefined;
   /** How long what is under way may take when this is disposed, in ms. @default 10000 */
   readonly drain?: number | undefined;
+  /** Takes a store of which nothing survives; sagas may then stop half-way for good. @default false */
+  readonly unsafe?: boolean | undefined;
   /** The contracts of undos that have a shard or a route: after a crash they take it again. */
   readonly contracts?: readonly Contract[] | undefined;
 }
@@ -76,7 +79,8 @@ const POLL = 5000;
  * Sending the command of a saga begins an instance under the header `idempotency-key`, or the id of the message, and
  * waits for its answer; sending it again under that key waits for the same one. Whoever stops waiting stops nothing.
  *
- * Throws a `RangeError` when a version is there twice or an option cannot be.
+ * Throws a `RangeError` when a version is there twice or an option cannot be, and `CONFLICT` for a store of which
+ * nothing survives, unless they are `unsafe`.
  *
  * @example
  * ```ts
@@ -90,8 +94,8 @@ const POLL = 5000;
  * const buy = saga(Buy, (cents, saga) => saga.step("charge", Charge(cents)));
  *
  * const runtime = systemRuntime();
- * const store = memoryStore({ clock: runtime.clock });
- * await using sagas = createSagas({ definitions: [buy], store, runtime, owner: "node-1" });
+ * const store = memoryStore({ clock: runtime.clock }); // gone with the process
+ * await using sagas = createSagas({ definitions: [buy], store, runtime, owner: "node-1", unsafe: true });
  * const app = createMediator({ handlers: [handle(Charge, (cents) => `paid ${cents}`), sagas.handlers], runtime });
  * sagas.start(app);
  * console.log(await app.send(Buy(100), { headers: { "idempotency-key": "order-1" } }));
@@ -106,16 +110,7 @@ class NodeSagas implements Sagas {
   readonly handlers: Module;
   readonly #options: SagasOptions;
   readonly #versions: Map<string, Map<number, SagaDefinition>> = new Map();
-  readonly #tally: SagaTally = {
-    started: 0,
-    resumed: 0,
-    completed: 0,
-    compensated: 0,
-    stuck: 0,
-    steps: 0,
-    undos: 0,
-    events: 0,
-  };
+  readonly #tally: SagaTally = newTally();
   readonly #closed: AbortController = new AbortController();
   readonly #limits: SagaLimits;
   #started: Executor | undefined;
@@ -123,6 +118,7 @@ class NodeSagas implements Sagas {
   constructor(options: SagasOptions) {
     this.#options = options;
     this.#limits = sagaLimits(options);
+    refuseUnkept(`run the sagas of "${options.owner}"`, "those that are not done", options);
     for (const definition of options.definitions) this.#add(definition);
     const newest = [...this.#versions.values()].map((versions) =>
       versions.get(Math.max(...versions.keys()))!

@@ -17,3 +17,8 @@ export interface SagaTally {
   /** Events that were given to instances here. */
   events: number;
 }
+
+/** Nothing has happened yet. */
+export function newTally(): SagaTally {
+  return { started: 0, resumed: 0, completed: 0, compensated: 0, stuck: 0, steps: 0, undos: 0, events: 0 };
+}

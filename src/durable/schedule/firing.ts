@@ -2,17 +2,10 @@ import { CatgaError, type Fault, faultOf, systemFault } from "../../result.ts";
 import { backoff } from "../../internal/backoff.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, Store } from "../../ports/store.ts";
+import type { DeadLetters } from "../dead_letters_types.ts";
 import { cron } from "./cron.ts";
-import {
-  type CronEntry,
-  keyOfOnce,
-  ONCE,
-  type OnceEntry,
-  onceOfKey,
-  PARKED,
-  readEntry,
-  writeEntry,
-} from "./schedule_entry.ts";
+import { SCHEDULES, topicOfFiring, writeFiring } from "./firing_letter.ts";
+import { type CronEntry, ONCE, type OnceEntry, readEntry, writeEntry } from "./schedule_entry.ts";
 import type { Deliver } from "./scheduler.ts";
 
 /** What a firing stands on. */
@@ -20,6 +13,8 @@ export interface FiringHost {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly deliver: Deliver;
+  /** Where what cannot be delivered is kept. */
+  readonly letters: Pick<DeadLetters, "put">;
   /** The longest one delivery may take, in ms. */
   readonly timeout: number;
   /** Aborts when another process delivers. */
@@ -37,8 +32,6 @@ const LONGEST = 5000;
 const TRIES = 10;
 /** How late a time of a cron expression may be before it counts as missed, in ms. */
 const TOLERANCE = 60_000;
-/** How long what was given up stays, in ms: 30 days. */
-const PARKED_FOR = 30 * 86_400_000;
 
 /** One time of something that is scheduled, on its way to be delivered. */
 export class Firing {
@@ -49,9 +42,10 @@ export class Firing {
   retryAt: number = 0;
   readonly #host: FiringHost;
   readonly #time: number;
-  #refusals = 0;
-  /** It was delivered; only the store does not know yet. */
-  #delivered = false;
+  /** It was delivered, or is a dead letter; only the store does not know yet. */
+  #settled = false;
+  /** What it could not be delivered for. */
+  #failure: CatgaError | undefined;
 
   constructor(host: FiringHost, id: string, time: number) {
     this.#host = host;
@@ -67,7 +61,8 @@ export class Firing {
       await (entry.key.startsWith(ONCE) ? this.#once(entry) : this.#cron(entry));
       return true;
     } catch (thrown) {
-      if (CatgaError.is(thrown) && thrown.code === "CONFLICT" && !this.#delivered) return true;
+      const isAnothers = CatgaError.is(thrown) && thrown.code === "CONFLICT" && thrown !== this.#failure;
+      if (isAnothers && !this.#settled) return true;
       if (!signal.aborted && this.failures === 0) this.#warn(thrown);
       this.retryAt = clock.mono() + backoff(++this.failures, DELAY, LONGEST, random.u32());
       return false;
@@ -78,55 +73,56 @@ export class Firing {
 
   async #once(entry: Entry): Promise<void> {
     const { store, ask } = this.#host;
-    const { key } = entry;
+    const { key, value } = entry;
     const once = readable<OnceEntry>(entry);
-    if (CatgaError.is(once)) return await this.#park(entry, undefined, once);
-    // Whoever calls it off is either earlier than this, or too late.
-    const firing: OnceEntry = { ...once, firing: true };
-    const expected = once.firing
-      ? entry.revision
-      : await ask((signal) => store.put(key, writeEntry(firing), { expected: entry.revision, signal }));
-    const fault = await this.#deliver(once);
-    if (fault !== undefined) return await this.#park({ ...entry, revision: expected }, firing, fault);
+    let expected = entry.revision;
+    if (CatgaError.is(once)) await this.#bury(undefined, value, 1, once);
+    else {
+      // Whoever calls it off is either earlier than this, or too late.
+      const firing: OnceEntry = { ...once, firing: true };
+      if (!once.firing) expected = await this.#write(key, firing, expected);
+      const fault = await this.#deliver(once);
+      if (fault !== undefined) await this.#refused(key, firing, expected, fault);
+    }
     await ask((signal) => store.delete(key, { expected, signal }));
   }
 
   async #cron(entry: Entry): Promise<void> {
-    const { store, ask, runtime: { clock } } = this.#host;
+    const { runtime: { clock } } = this.#host;
     const { key } = entry;
     const kept = readEntry<CronEntry>(entry);
-    const { firing: _, ...idle } = kept;
+    const { firing: _firing, refused: _refused, ...idle } = kept;
     let expected = entry.revision;
-    let next = kept.next;
+    let going = kept;
     if (kept.firing === undefined) {
       const now = clock.wall();
-      next = cron(kept.expression, { zone: kept.zone }).next(Math.max(now, kept.next));
+      const next = cron(kept.expression, { zone: kept.zone }).next(Math.max(now, kept.next));
       const isMissed = kept.missed === "skip" && now - kept.next > TOLERANCE;
-      const claimed: CronEntry = isMissed ? { ...idle, next } : { ...idle, next, firing: kept.next };
-      expected = await ask((signal) => store.put(key, writeEntry(claimed), { expected, signal }));
+      going = isMissed ? { ...idle, next } : { ...idle, next, firing: kept.next };
+      expected = await this.#write(key, going, expected);
       if (isMissed) return;
     }
     const fault = await this.#deliver(kept);
-    if (fault !== undefined) this.#alarm(`It is left out this time: ${fault.message}`, fault.code);
-    await ask((signal) => store.put(key, writeEntry({ ...idle, next }), { expected, signal }));
+    if (fault !== undefined) await this.#refused(key, going, expected, fault);
+    await this.#write(key, { ...idle, next: going.next }, expected);
   }
 
-  /** Delivers it, unless it was; answers what it was given up for. Throws what may heal. */
+  /** Delivers it, unless it was; answers what trying again does not heal. Throws what may heal. */
   async #deliver({ message, headers }: OnceEntry | CronEntry): Promise<Fault | undefined> {
-    if (this.#delivered) return undefined;
+    if (this.#settled) return undefined;
     const { deliver, delivered } = this.#host;
     const result = await this.#bounded(async (signal) => {
       const { id } = this;
       return await deliver(message, { id, headers, signal });
     });
     if (result === undefined || result.ok) {
-      this.#delivered = true;
+      this.#settled = true;
       delivered();
       return undefined;
     }
     const { error } = result;
-    if (!error.retryable && ++this.#refusals >= TRIES) return error;
-    throw new CatgaError({ ...error, retryable: true });
+    if (!error.retryable) return error;
+    throw this.#failure = new CatgaError(error);
   }
 
   /** Does something for so many ms at most; what it throws is a failure. */
@@ -152,25 +148,45 @@ export class Firing {
     });
   }
 
-  /** Puts aside what cannot be delivered, for somebody to look at. */
-  async #park({ key, value, revision }: Entry, once: OnceEntry | undefined, fault: Fault): Promise<void> {
-    const { store, ask } = this.#host;
-    const { code, message } = fault;
-    const { name } = onceOfKey(ONCE, key);
-    const kept = once === undefined ? value : writeEntry({ ...once, fault: { code, message } });
-    const place = keyOfOnce(PARKED, this.#time, name);
-    await ask((signal) => store.put(place, kept, { ttl: PARKED_FOR, signal }));
-    this.#alarm(`It was put aside as "${place}": ${message}`, code);
-    await ask((signal) => store.delete(key, { expected: revision, signal }));
+  /** Counts, in the store, that it cannot be delivered, and throws; the last time it becomes a dead letter. */
+  async #refused(
+    key: string,
+    entry: OnceEntry | CronEntry,
+    expected: number,
+    fault: Fault,
+  ): Promise<void> {
+    const refused = (entry.refused ?? 0) + 1;
+    if (refused < TRIES) {
+      await this.#write(key, { ...entry, refused }, expected);
+      throw this.#failure = new CatgaError({ ...fault, retryable: true });
+    }
+    const { message, headers } = entry;
+    await this.#bury(entry, writeFiring({ id: this.id, message, headers }), refused, fault);
   }
 
-  #alarm(why: string, code: string): void {
-    this.#host.runtime.log({
+  async #bury(
+    entry: OnceEntry | CronEntry | undefined,
+    payload: string,
+    attempts: number,
+    fault: Fault,
+  ): Promise<void> {
+    const { letters, runtime } = this.#host;
+    const id = entry !== undefined && "letter" in entry ? entry.letter ?? this.id : this.id;
+    const topic = topicOfFiring(entry?.message.type ?? "");
+    await letters.put({ topic, group: SCHEDULES, id, payload, pushed: this.#time, attempts, fault });
+    this.#settled = true;
+    const { code, message } = fault;
+    runtime.log({
       level: "error",
-      event: "scheduler.given_up",
-      message: `Cannot deliver "${this.id}". ${why}`,
-      fields: { id: this.id, code },
+      event: "scheduler.buried",
+      message: `Cannot deliver "${this.id}", which is a dead letter now: ${message}`,
+      fields: { id: this.id, attempts, code },
     });
+  }
+
+  #write(key: string, entry: OnceEntry | CronEntry, expected: number): Promise<number> {
+    const { store, ask } = this.#host;
+    return ask((signal) => store.put(key, writeEntry(entry), { expected, signal }));
   }
 
   #warn(thrown: unknown): void {

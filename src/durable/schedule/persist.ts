@@ -6,7 +6,7 @@ import { askStore } from "../ask_store.ts";
 
 /** What bounds {@linkcode persist}. */
 export interface PersistOptions {
-  readonly runtime: Runtime;
+  readonly runtime: Pick<Runtime, "clock" | "random">;
   readonly signal: AbortSignal | undefined;
   /** Whether it helps to begin again when somebody was faster. */
   readonly conflicts?: boolean;

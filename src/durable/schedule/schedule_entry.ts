@@ -1,4 +1,4 @@
-import { CatgaError, type Fault, systemFault } from "../../result.ts";
+import { CatgaError, systemFault } from "../../result.ts";
 import { checkTree } from "../../internal/safe_json.ts";
 import type { Answerable, Message, Publishable } from "../../message/message.ts";
 import type { Entry } from "../../ports/store.ts";
@@ -12,8 +12,10 @@ export interface OnceEntry {
   readonly headers?: Readonly<Record<string, string>>;
   /** It is being delivered, or was; it cannot be called off any more. */
   readonly firing?: true;
-  /** Why it was given up. */
-  readonly fault?: Pick<Fault, "code" | "message">;
+  /** How often it could not be delivered for a reason that trying again does not heal. */
+  readonly refused?: number;
+  /** What its dead letter is called, where it is a replay of one. */
+  readonly letter?: string;
 }
 
 /** What is kept of something that happens again and again; its name is in its key. */
@@ -27,11 +29,12 @@ export interface CronEntry {
   readonly next: number;
   /** Which of its times is being delivered. */
   readonly firing?: number;
+  /** How often that could not be delivered for a reason that trying again does not heal. */
+  readonly refused?: number;
 }
 
 /** What the keys begin with: they are ordered by time, and then by name. */
 export const ONCE = "schedules/at/";
-export const PARKED = "schedules/parked/";
 export const CRON = "schedules/cron/";
 /** Is written when something is scheduled for soon. */
 export const BELL = "schedules/bell";
@@ -74,6 +77,20 @@ export function onceOfId(id: string): { readonly time: number; readonly name: st
 /** Whether something can happen then: whole ms since 1970. */
 export function isTime(time: number): boolean {
   return Number.isSafeInteger(time) && time >= 0 && time <= LATEST;
+}
+
+/** The most a store takes, in characters, and how much of that is left for what becomes known later. */
+const ROOM = 262_144;
+const LATER = 512;
+
+/** What is to be kept from now on, as text. Throws `VALIDATION` for what could not be read again, or has no room. */
+export function writeNew(entry: OnceEntry | CronEntry): string {
+  const text = writeEntry(entry);
+  if (text.length <= ROOM - LATER) return text;
+  const message = `Cannot schedule "${entry.message.type}": it has ${text.length} characters, but may have ${
+    ROOM - LATER
+  }`;
+  throw new CatgaError(systemFault("VALIDATION", message));
 }
 
 /** What is kept, as text. Throws `VALIDATION` for what could not be read again. */

@@ -61,6 +61,6 @@ export interface Schedules {
   ): Promise<Scheduled>;
   /** Calls something off; whether that came in time. If it did, it is not delivered from then on. */
   cancel(id: string, options?: ScheduledOptions): Promise<boolean>;
-  /** What is scheduled: what happens once by time, what was given up, then what happens again and again by name. */
+  /** What is scheduled: what happens once by time, then what happens again and again by name. */
   list(options?: ScheduledOptions): Promise<readonly Scheduled[]>;
 }

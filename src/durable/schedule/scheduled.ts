@@ -4,9 +4,9 @@ import {
   CRON,
   type CronEntry,
   firingId,
+  ONCE,
   type OnceEntry,
   onceOfKey,
-  PARKED,
   readEntry,
   type Schedulable,
 } from "./schedule_entry.ts";
@@ -19,18 +19,18 @@ export interface Scheduled {
   readonly time: number;
   /** What is delivered. */
   readonly message: Schedulable;
-  /** Whether it waits, is being delivered, or was given up since it cannot be. */
-  readonly state: "waiting" | "firing" | "parked";
+  /** Whether it waits or is being delivered. */
+  readonly state: "waiting" | "firing";
   /** When it happens again, if it does. */
   readonly cron?: { readonly expression: string; readonly zone: string } | undefined;
 }
 
 /** What happens once, as it is shown; nothing for what cannot be read. */
-export function onceShown(prefix: string, entry: Entry): Scheduled[] {
-  const { time, name } = onceOfKey(prefix, entry.key);
+export function onceShown(entry: Entry): Scheduled[] {
+  const { time, name } = onceOfKey(ONCE, entry.key);
   const once = readable<OnceEntry>(entry);
   if (once === undefined) return [];
-  const state = prefix === PARKED ? "parked" : once.firing ? "firing" : "waiting";
+  const state = once.firing ? "firing" : "waiting";
   return [{ id: firingId(name, time), time, message: once.message, state }];
 }
 

@@ -1,6 +1,7 @@
 import { type Fault, faultOf, type Result } from "../../result.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
+import { deadLetters } from "../dead_letters.ts";
 import { KeptLease } from "../kept_lease.ts";
 import type { Schedulable } from "./schedule_entry.ts";
 import type { Schedules } from "./schedule_types.ts";
@@ -19,8 +20,9 @@ export interface DeliverOptions {
 
 /**
  * Delivers a message that is due, as a node's `send` and `publish` do. When it answers or throws a failure that may heal
- * it is called again, for as long as it takes. After ten other failures the message is put aside, and logged as an
- * error; what happens again and again is then left out this time.
+ * it is called again, for as long as it takes. After ten other failures, counted by all schedulers together, it is a dead
+ * letter of the group `schedules`, in the same store (`deadLetters` lists and replays it), and logged as an error; what
+ * happens again and again goes on with its next time.
  */
 export type Deliver = (
   message: Schedulable,
@@ -108,6 +110,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       throw new RangeError(`Cannot schedule: ${name} is ${value}, but must be ${least} to ${most}`);
     }
   }
+  const letters = deadLetters(store, { runtime });
   let term: SchedulerTerm | undefined;
   let ended = Promise.resolve();
   let delivered = 0;
@@ -118,7 +121,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     ttl,
     key: () => "leases/schedules",
     gained: ({ signal }) => {
-      const host = { store, runtime, deliver, poll, concurrency, timeout, signal };
+      const host = { store, runtime, deliver, letters, poll, concurrency, timeout, signal };
       term = new SchedulerTerm({ ...host, delivered: () => void delivered++ });
       ended = term.ended;
     },

@@ -4,6 +4,7 @@ import { sleep } from "../../internal/sleep.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
+import type { DeadLetters } from "../dead_letters_types.ts";
 import { Firing, type FiringHost } from "./firing.ts";
 import {
   BELL,
@@ -23,13 +24,15 @@ export interface SchedulerTermHost {
   readonly store: Store;
   readonly runtime: Runtime;
   readonly deliver: Deliver;
+  /** Where what cannot be delivered is kept. */
+  readonly letters: Pick<DeadLetters, "put">;
   readonly poll: number;
   readonly concurrency: number;
   readonly timeout: number;
   /** Ends the term. */
   readonly signal: AbortSignal;
   /** Something was delivered. */
-  delivered(): void;
+  readonly delivered: () => void;
 }
 
 /** How many of those that happen once are looked at, beside those that are known to be in trouble. */
@@ -59,11 +62,11 @@ export class SchedulerTerm {
   #calledOff = 0;
 
   constructor(host: SchedulerTermHost) {
-    const { store, runtime, signal, deliver, timeout } = host;
+    const { store, runtime, signal, deliver, letters, timeout, delivered } = host;
     this.#host = host;
     const ask: FiringHost["ask"] = (work) =>
       askStore({ clock: runtime.clock, limit: PATIENCE, signal }, work);
-    this.#firingHost = { store, runtime, signal, deliver, timeout, ask, delivered: () => host.delivered() };
+    this.#firingHost = { store, runtime, signal, deliver, letters, timeout, ask, delivered };
     this.ended = this.#run();
     runtime.background(this.ended);
   }

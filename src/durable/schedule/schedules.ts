@@ -16,9 +16,8 @@ import {
   ONCE,
   type OnceEntry,
   onceOfId,
-  PARKED,
   type Schedulable,
-  writeEntry,
+  writeNew,
 } from "./schedule_entry.ts";
 import type { CronScheduleOptions, ScheduledOptions, ScheduleOptions, Schedules } from "./schedule_types.ts";
 import { cronShown, onceShown, readable, type Scheduled } from "./scheduled.ts";
@@ -72,7 +71,7 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: n
     }
     checkName(name);
     const key = keyOfOnce(ONCE, time, name);
-    const value = writeEntry({ message, ...(headers && { headers }) });
+    const value = writeNew({ message, ...(headers && { headers }) });
     await put(key, value, signal);
     wake(time);
     if (time - clock.wall() < SOON) {
@@ -97,7 +96,7 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: n
       const old = entry && readable<CronEntry>(entry);
       const same = old?.expression === expression && old.zone === zone;
       const next = same ? old.next : times.next(clock.wall());
-      const firing = old?.firing === undefined ? undefined : { firing: old.firing };
+      const { firing, refused } = old ?? {};
       const kept: CronEntry = {
         message,
         ...(headers && { headers }),
@@ -105,9 +104,10 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: n
         zone,
         missed,
         next,
-        ...firing,
+        ...(firing !== undefined && { firing }),
+        ...(firing !== undefined && refused !== undefined && { refused }),
       };
-      const value = writeEntry(kept);
+      const value = writeNew(kept);
       if (value !== entry?.value) {
         await store.put(CRON + name, value, { expected: entry?.revision ?? "absent", signal });
       }
@@ -125,9 +125,7 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: n
   async function cancel(id: string, { signal }: ScheduledOptions = {}): Promise<boolean> {
     const once = onceOfId(id);
     if (once === undefined) return await callOff(CRON + id, signal);
-    const { time, name } = once;
-    if (await callOff(keyOfOnce(ONCE, time, name), signal)) return true;
-    return await callOff(keyOfOnce(PARKED, time, name), signal);
+    return await callOff(keyOfOnce(ONCE, once.time, once.name), signal);
   }
 
   /**
@@ -169,12 +167,8 @@ export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: n
   async function list({ limit = 1000, signal }: ScheduledOptions = {}): Promise<readonly Scheduled[]> {
     const found = (prefix: string): Promise<readonly Entry[]> =>
       persist({ runtime, signal }, (signal) => store.list(prefix, { limit, signal }));
-    const [waiting, parked, crons] = [await found(ONCE), await found(PARKED), await found(CRON)];
-    return [
-      ...waiting.flatMap((entry) => onceShown(ONCE, entry)),
-      ...parked.flatMap((entry) => onceShown(PARKED, entry)),
-      ...crons.flatMap(cronShown),
-    ];
+    const [onces, crons] = [await found(ONCE), await found(CRON)];
+    return [...onces.flatMap(onceShown), ...crons.flatMap(cronShown)];
   }
 
   return {

@@ -285,6 +285,61 @@ describe("a message that comes again", () => {
     expect(!other.ok && [other.error.code, other.error.message.includes("step")]).toEqual(["CONFLICT", true]);
     expect((await carts.load("1")).state.items).toEqual({ tea: 1 });
   });
+
+  test("is known again where the page that is read ends before its events", async () => {
+    const at = shop();
+    await cartsOf(at).execute("1", add("nut", 1, 2));
+    const first = await cartsOf(at).execute("1", add("tea", 1, 2), { context: message });
+    await cartsOf(at).execute("1", add("nut"));
+    for (const limit of [1, 2, 3]) {
+      const read: EventStore["read"] = async (...args) => (await at.store.read(...args)).slice(0, limit);
+      const carts = cartsOf({ ...at, store: { ...plain(at.store), read } });
+      const again = await carts.execute("1", add("tea", 1, 2), { context: message });
+      expect(again).toEqual(
+        { ...first, value: { ...(first as { value: object }).value, repeated: true } } as never,
+      );
+      const other = await carts.execute("1", add("tea"), { context: message });
+      expect(!other.ok && [other.error.code, other.error.retryable]).toEqual(["CONFLICT", false]);
+    }
+    expect(await at.store.head()).toBe(5);
+  });
+
+  test("is answered with what has happened when another node was faster with it by a moment", async () => {
+    const other = add("tea", 7, 2);
+    const cases = [[0, other, "repeated"], [1, other, "repeated"], [0, add("tea", 7), "CONFLICT"]] as const;
+    for (const [before, command, answer] of cases) {
+      const at = shop();
+      await cartsOf(at).execute("1", add("nut"));
+      let isFirst = true;
+      const append: EventStore["append"] = async (...args) => {
+        if (isFirst) {
+          isFirst = false;
+          for (let n = 0; n < before; n++) await cartsOf(at).execute("1", add("nut"));
+          await cartsOf(at).execute("1", other, { context: message });
+        }
+        return at.store.append(...args);
+      };
+      const carts = cartsOf({ ...at, store: { ...plain(at.store), append } });
+      const executed = await settled(at.runtime, carts.execute("1", command, { context: message }));
+      if (answer === "CONFLICT") expect(!executed.ok && executed.error.code).toBe("CONFLICT");
+      else {expect(executed.ok && [executed.value.repeated, executed.value.version]).toEqual([
+          true,
+          3 + before,
+        ]);}
+      expect((await cartsOf(at).load("1")).state.items).toEqual({ nut: 1 + before, tea: 14 });
+    }
+  });
+
+  test("is never said not to have happened because nobody can say just now what did", async () => {
+    const at = shop();
+    await cartsOf(at).execute("1", add("tea"), { context: message });
+    let reads = 0;
+    const read: EventStore["read"] = async (...args) =>
+      reads++ === 0 ? at.store.read(...args) : Promise.reject(await faultLike("UNAVAILABLE"));
+    const carts = cartsOf({ ...at, store: { ...plain(at.store), read } });
+    const again = await settled(at.runtime, carts.execute("1", add("tea"), { context: message }));
+    expect(!again.ok && again.error.code).toBe("TRANSPORT");
+  });
 });
 
 describe("load", () => {
@@ -403,6 +458,7 @@ describe("load", () => {
     for (const name of ["", "a/b", "a b", "n".repeat(101)]) expect(sourced(name, {})).toThrow(RangeError);
     expect(sourced("cart", { tries: 0 })).toThrow(RangeError);
     expect(sourced("cart", { patience: 0 })).toThrow(RangeError);
+    for (const cache of [-1, 0.5, NaN]) expect(sourced("cart", { cache })).toThrow(RangeError);
     expect(sourced("cart", { snapshots: { store: at.states, every: 0 } })).toThrow(RangeError);
   });
 });

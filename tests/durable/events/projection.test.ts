@@ -281,6 +281,27 @@ describe("a read model", () => {
     await at.settled(counts.stop());
   });
 
+  test("is listed page by page, also where rows of a page were taken away", async () => {
+    const at = world();
+    const counts = counting(at, "a", {
+      key: ({ data }: { data: { sku: string } }) => ["", data.sku],
+      evolve: (count: number, { data }: { data: { sku: string } }) =>
+        data.sku === "sku 1" ? undefined : count + 1,
+    });
+    await filled(at, 10);
+    await at.settled(counts.reached(10));
+    const keys: string[] = [];
+    for (let after: string | undefined;;) {
+      const page = await at.settled(counts.list("", { limit: 2, after }));
+      keys.push(...page.map(({ key }) => key));
+      if (page.length < 2) break;
+      after = keys.at(-1);
+    }
+    expect(keys).toEqual(["", "sku 0", "sku 2", "sku 3", "sku 4"]);
+    expect((await at.settled(counts.list("sku", { after: "", limit: 1 })))[0]!.key).toBe("sku 0");
+    await at.settled(counts.stop());
+  });
+
   test("has one row where there are no keys, and several where an event is about several", async () => {
     const at = world();
     const one = startReadModel("one", {

@@ -4,6 +4,7 @@ import { createSimulation, type Simulation } from "@catga/catga/testing";
 import { eventSourced } from "@catga/catga/durable";
 import type { LogEntry } from "@catga/catga/ports";
 import { drain } from "../../simulation/drain.ts";
+import { lasting } from "../lasting.ts";
 import { cart, cartEvents } from "./cart.ts";
 
 /** Nodes in virtual time that share what is kept. */
@@ -28,7 +29,7 @@ export function world(seed = 1): World {
   return {
     simulation,
     events: memoryEventStore({ clock }),
-    store: memoryStore({ clock }),
+    store: lasting(memoryStore({ clock })),
     logged,
     node: (name) => simulation.runtime(name),
     settled: async (work, ms = 600_000) => {

@@ -1,0 +1,245 @@
+import type { Subscription } from "@nats-io/nats-core";
+import type {
+  Delivery,
+  PullOptions,
+  Queue,
+  QueueBacklog,
+  QueueItem,
+  QueueOptions,
+  SubscribeOptions,
+} from "../../src/ports/queue.ts";
+import {
+  checkGroup,
+  checkIdle,
+  checkPull,
+  checkPush,
+  queueCancelled,
+  queueFull,
+} from "../../src/ports/queue_faults.ts";
+import { CatgaError, systemFault } from "../../src/result.ts";
+import { Acks } from "./acks.ts";
+import type { Link } from "./link.ts";
+import { encodeBody } from "./queue_body.ts";
+import { Desk } from "./queue_desk.ts";
+import { GroupRecords } from "./queue_owners.ts";
+import { Pushes } from "./queue_push.ts";
+import { Seat } from "./queue_seat.ts";
+import type { QueueShared } from "./queue_shared.ts";
+import { TopicTokens } from "./queue_tokens.ts";
+import { randomToken } from "./random_token.ts";
+import { MadeStream } from "./streams.ts";
+import { readJson } from "./streams_api.ts";
+
+/** What {@linkcode natsQueue} takes. */
+export interface NatsQueueOptions {
+  /** How many items are kept, for all topics; over it `OVERLOADED`. @default 1000000 */
+  readonly items?: number;
+  /** How large all of them may be, in bytes; over it `OVERLOADED`. @default 1073741824 (1 GiB) */
+  readonly bytes?: number;
+  /** How long the name of an item is remembered, in ms. The server keeps them in memory. @default 120000 */
+  readonly window?: number;
+  /** How long what a process had comes to others after it was killed, in ms. @default 5000 */
+  readonly ackWait?: number;
+  /** How many items of a group its owner keeps at most, also those that are not due; more wait behind. @default 10000 */
+  readonly heldItems?: number;
+  /** How large all of them may be, in bytes. @default 67108864 (64 MiB) */
+  readonly heldBytes?: number;
+}
+
+/** How many groups a process may take part in. */
+const SEATS = 10_000;
+
+/** A queue on JetStream. Disposing it gives back what it has and leaves its groups to others. */
+export async function natsQueue(
+  link: Link,
+  options: NatsQueueOptions = {},
+): Promise<Queue & AsyncDisposable> {
+  const queue = new NatsQueue(link, options);
+  await queue.open();
+  return queue;
+}
+
+class NatsQueue implements Queue, AsyncDisposable {
+  readonly ordered = true;
+  readonly window: number;
+  readonly #link: Link;
+  readonly #shared: QueueShared;
+  readonly #pushes: Pushes;
+  /** By the digests that all know, and by the names of topics and groups. */
+  readonly #seats: Map<string, Seat> = new Map();
+  readonly #names: Map<string, Seat> = new Map();
+  readonly #tokens: TopicTokens;
+  readonly #subscriptions: Subscription[] = [];
+  readonly #stopReconnect: () => void;
+  #again: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(link: Link, options: NatsQueueOptions) {
+    const { items = 1_000_000, bytes = 2 ** 30, window = 120_000 } = options;
+    const { ackWait = 5000, heldItems = 10_000, heldBytes = 64 * 2 ** 20 } = options;
+    for (const [name, limit] of Object.entries({ items, bytes, window, ackWait, heldItems, heldBytes })) {
+      if (!(limit >= 1 && limit < Infinity)) {
+        throw new RangeError(`Cannot make a queue: ${name} is ${limit}, but must be 1 or more`);
+      }
+    }
+    this.window = window;
+    this.#link = link;
+    this.#tokens = new TopicTokens(link.runtime.crypto);
+    const log: QueueShared["log"] = (level, event, message, fields) =>
+      link.runtime.log({
+        level,
+        event: `nats.${event}`,
+        message,
+        ...(fields === undefined ? {} : { fields }),
+      });
+    const replicas = link.jetstream?.replicas ?? 1;
+    const fixed = { storage: "file", discard: "new", num_replicas: replicas };
+    const lost = (name: string): void => {
+      log("error", "queue_lost", `The stream "${name}" of the queue is gone with all it kept`, {
+        stream: name,
+      });
+      this.#subscribeAgain();
+    };
+    const stream = new MadeStream(link, {
+      prefix: `CATGA_${link.name}_q_`,
+      subject: `catga.${link.name}.q.*`,
+      fixed: { ...fixed, retention: "interest" },
+      settings: { max_msgs: items, max_bytes: bytes, duplicate_window: window * 1e6, num_replicas: replicas },
+    }, lost);
+    const owners = new MadeStream(link, {
+      prefix: `CATGA_${link.name}_qo_`,
+      subject: `catga.${link.name}.qo.*`,
+      fixed: { ...fixed, retention: "limits" },
+      settings: { max_msgs_per_subject: 1, max_bytes: 64 * 2 ** 20, num_replicas: replicas },
+    }, () => this.#subscribeAgain());
+    this.#shared = {
+      link,
+      acks: new Acks(link),
+      records: new GroupRecords(link, owners),
+      items: stream,
+      self: randomToken(link.runtime.random),
+      ackWait,
+      heldItems,
+      heldBytes,
+      log,
+    };
+    this.#pushes = new Pushes(link, stream, items);
+    this.#stopReconnect = link.onReconnect(() => {
+      for (const { finder } of this.#seats.values()) finder.reign?.resume();
+    });
+  }
+
+  async open(): Promise<void> {
+    if (this.#link.jetstream === undefined) {
+      throw new CatgaError(
+        systemFault("VALIDATION", "Cannot make a queue: the NATS server has no JetStream"),
+      );
+    }
+    const { self, items, records } = this.#shared;
+    const desk = new Desk(this.#shared, (digest) => this.#seats.get(digest));
+    const listen = (subject: string, take: (data: Parameters<Desk["take"]>[0]) => void): void => {
+      this.#subscriptions.push(
+        this.#link.connection.subscribe(`catga.${this.#link.name}.${subject}`, {
+          callback: (error, message) => {
+            if (error === null) take(message);
+          },
+        }),
+      );
+    };
+    listen(`qm.${self}`, (message) => void desk.take(message));
+    listen("qn", ({ data }) => {
+      const notice = readJson(data) as { group?: unknown; owner?: unknown } | null | undefined;
+      this.#seats.get(String(notice?.group))?.finder.noticed(String(notice?.owner));
+    });
+    await Promise.all([items.open(), records.epoch()]);
+  }
+
+  async push(topic: string, items: readonly QueueItem[], options: QueueOptions = {}): Promise<void> {
+    checkPush(topic, items);
+    if (options.signal?.aborted) throw queueCancelled(`push to "${topic}"`);
+    if (items.length === 0) return;
+    if (this.#closing !== undefined) throw closed();
+    const bodies = items.map(encodeBody);
+    if (this.#again !== undefined) await this.#again;
+    const token = this.#tokens.known(topic) ?? await this.#tokens.find(topic);
+    await this.#pushes.push(topic, token, items, bodies, options);
+  }
+
+  async subscribe(topic: string, group: string, { idle, signal }: SubscribeOptions = {}): Promise<void> {
+    checkGroup(topic, group);
+    checkIdle(group, idle);
+    await this.#at(topic, group, signal, (seat) => seat.subscribe(idle, signal));
+  }
+
+  async unsubscribe(topic: string, group: string, { signal }: QueueOptions = {}): Promise<void> {
+    checkGroup(topic, group);
+    await this.#at(topic, group, signal, (seat) => seat.unsubscribe(signal));
+  }
+
+  async pull(topic: string, group: string, options: PullOptions): Promise<readonly Delivery[]> {
+    checkPull(topic, group, options);
+    return await this.#at(topic, group, options.signal, (seat) => seat.pull(options));
+  }
+
+  async backlog(topic: string, group: string, { signal }: QueueOptions = {}): Promise<QueueBacklog> {
+    checkGroup(topic, group);
+    return await this.#at(topic, group, signal, (seat) => seat.backlog(signal));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#stopReconnect();
+    const reigns = [...this.#seats.values()].map(({ finder }) => finder.reign?.release());
+    await Promise.allSettled(reigns);
+    for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  /** Does something at the seat of a group; forgets the seat once nobody needs it. */
+  async #at<T>(
+    topic: string,
+    group: string,
+    signal: AbortSignal | undefined,
+    work: (seat: Seat) => Promise<T>,
+  ): Promise<T> {
+    if (signal?.aborted) throw queueCancelled(`ask for "${group}" of "${topic}"`);
+    if (this.#closing !== undefined) throw closed();
+    const name = `${topic.length} ${topic}${group}`;
+    let seat = this.#names.get(name);
+    if (seat === undefined) {
+      const subject = `catga.${this.#link.name}.q.${await this.#tokens.find(topic)}`;
+      const digest = await this.#link.runtime.crypto.hash(JSON.stringify([topic, group]));
+      seat = this.#seats.get(digest) ?? new Seat(this.#shared, { topic, group, digest, subject });
+      if (this.#seats.size >= SEATS) {
+        throw queueFull(`take part in "${group}"`, `${SEATS} groups are as many as may`);
+      }
+      this.#seats.set(digest, seat);
+      this.#names.set(name, seat);
+    }
+    seat.users++;
+    try {
+      return await work(seat);
+    } finally {
+      seat.users--;
+      if (!seat.isUsed) {
+        this.#seats.delete(seat.finder.digest);
+        this.#names.delete(name);
+      }
+    }
+  }
+
+  /** Begins the groups of this process again that were lost; what is pushed meanwhile waits for them. */
+  #subscribeAgain(): void {
+    const again = [...this.#seats.values()].map(({ finder }) => finder.wanted && finder.find());
+    const all = Promise.allSettled(again).then(() => {
+      if (this.#again === all) this.#again = undefined;
+    });
+    this.#again = all;
+  }
+}
+
+function closed(): CatgaError {
+  return new CatgaError(systemFault("UNAVAILABLE", "The queue is closed"));
+}

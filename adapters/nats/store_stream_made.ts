@@ -1,0 +1,175 @@
+import { CatgaError, systemFault } from "../../src/result.ts";
+import type { Link } from "./link.ts";
+import { readTime } from "./store_message.ts";
+import type { StoreNames } from "./store_names.ts";
+import { type ApiError, ApiFailure, apiRefusal, readAnswer } from "./store_refusals.ts";
+import { unlessAborted } from "./store_wait.ts";
+
+/** How often the stream is looked for and made while others do the same. */
+const TRIES = 8;
+/** How long the server may take for it, in ms. */
+const PATIENCE = 5000;
+/** By how much sequences grow with each millisecond at which a stream may be made. */
+const STEP = 1000;
+
+/** What bounds a stream. */
+export interface StreamLimits {
+  readonly keys: number;
+  readonly bytes: number;
+}
+
+/** A stream as it was made at one time. */
+export interface OpenStream {
+  readonly name: string;
+  /** Its first sequence: larger than all of the one that was there before. */
+  readonly floor: number;
+}
+
+interface StreamInfo {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly created: string;
+  readonly state: { readonly last_seq: number };
+}
+
+/**
+ * Finds the stream of a store, and makes it where there is none. Its sequences begin at the time when it was made, by
+ * the server's clock: they go on growing when it is made again, and none that was meant for the one before fits.
+ */
+export class StreamMaker {
+  readonly #link: Link;
+  readonly #names: StoreNames;
+  readonly #limits: StreamLimits;
+  readonly #name: string;
+  readonly #lost: () => void;
+  #open: OpenStream | undefined;
+  #last: OpenStream | undefined;
+  #opening: Promise<OpenStream> | undefined;
+
+  /** @param lost is called when the stream is another one than before */
+  constructor(link: Link, names: StoreNames, limits: StreamLimits, lost: () => void) {
+    this.#link = link;
+    this.#names = names;
+    this.#limits = limits;
+    this.#name = `CATGA_${link.name}_kv`;
+    this.#lost = lost;
+  }
+
+  open(signal: AbortSignal | undefined): Promise<OpenStream> {
+    if (this.#open !== undefined) return Promise.resolve(this.#open);
+    this.#opening ??= this.#find().finally(() => this.#opening = undefined);
+    return unlessAborted(this.#opening, signal);
+  }
+
+  /** It may be another one by now. */
+  forget(): void {
+    this.#open = undefined;
+  }
+
+  /** Whether the stream is still there, as far as anybody says. */
+  async isThere(): Promise<boolean> {
+    const found = await this.#ask(`STREAM.INFO.${this.#name}`, {}, [ApiFailure.noStream]).catch(() =>
+      undefined
+    );
+    return found?.error === undefined;
+  }
+
+  async #find(): Promise<OpenStream> {
+    const name = this.#name;
+    for (let tries = 0; tries < TRIES; tries++) {
+      const info = await this.#ask<StreamInfo>(`STREAM.INFO.${name}`, {}, [ApiFailure.noStream]);
+      if (info.error !== undefined) {
+        await this.#make();
+        continue;
+      }
+      const floor = Math.floor(readTime(info.created)) * STEP;
+      if (info.state.last_seq < floor - 1) {
+        // Whatever is below was written by who did not know yet that the stream was lost; that is seen by its sequence.
+        await this.#ask(`STREAM.PURGE.${name}`, { seq: floor });
+        continue;
+      }
+      await this.#settle(info.config);
+      return this.#open = this.#note(floor);
+    }
+    throw apiRefusal("open the stream of the store", { description: "it is made and goes again" });
+  }
+
+  async #make(): Promise<void> {
+    const wanted = {
+      ...this.#settings(),
+      name: this.#name,
+      subjects: [this.#names.all],
+      storage: "file",
+      retention: "limits",
+      allow_direct: true,
+    };
+    const accepted = [ApiFailure.inUse, ApiFailure.overlap];
+    const { error } = await this.#ask(`STREAM.CREATE.${this.#name}`, wanted, accepted);
+    if (error?.err_code === ApiFailure.overlap) throw taken(this.#names.all);
+  }
+
+  #settings(): Readonly<Record<string, unknown>> {
+    return {
+      max_msgs_per_subject: 1,
+      // Two more than keys: the server's clock and the sweep are noted there too.
+      max_msgs: this.#limits.keys + 2,
+      max_bytes: this.#limits.bytes,
+      discard: "new",
+      num_replicas: this.#link.jetstream?.replicas ?? 1,
+    };
+  }
+
+  /** Sees that the stream has the settings that are wanted, as far as the server lets it. */
+  async #settle(config: Readonly<Record<string, unknown>>): Promise<void> {
+    const settings = this.#settings();
+    if (Object.entries(settings).every(([field, value]) => config[field] === value)) return;
+    const stream = this.#name;
+    await this.#ask(`STREAM.UPDATE.${stream}`, { ...config, ...settings }).catch((thrown: unknown) => {
+      const why = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#link.runtime.log({
+        level: "warn",
+        event: "nats.store_settings",
+        message: `The stream "${stream}" of the store has other settings than this node wants: ${why}`,
+        fields: { stream },
+      });
+    });
+  }
+
+  /** Says when all that was kept is lost. */
+  #note(floor: number): OpenStream {
+    const last = this.#last;
+    const name = this.#name;
+    if (last?.floor === floor) return last;
+    if (last !== undefined) {
+      this.#lost();
+      const back = floor < last.floor
+        ? ", and the server's clock was set back, so that revisions may repeat"
+        : "";
+      this.#link.runtime.log({
+        level: "error",
+        event: "nats.store_lost",
+        message: `The stream "${name}" was lost with all it kept, and is there again${back}`,
+        fields: { stream: name, before: last.floor, floor },
+      });
+    }
+    return this.#last = { name, floor };
+  }
+
+  async #ask<T extends object>(
+    what: string,
+    body: object,
+    accepted: readonly (number | undefined)[] = [],
+  ): Promise<T & { readonly error?: ApiError }> {
+    const message = await this.#link.ask(`$JS.API.${what}`, JSON.stringify(body), { timeout: PATIENCE });
+    const answer = readAnswer<T>(message);
+    if (answer.error !== undefined && !accepted.includes(answer.error.err_code)) {
+      throw apiRefusal(`open the stream of the store (${what})`, answer.error);
+    }
+    return answer;
+  }
+}
+
+function taken(subjects: string): CatgaError {
+  const message =
+    `Cannot open the store: another stream takes its subjects ${subjects}. Choose another cluster name`;
+  return new CatgaError(systemFault("CONFLICT", message));
+}

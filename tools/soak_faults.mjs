@@ -7,7 +7,17 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { ensureInstalled, root, runtimes } from "./install.mjs";
 
-const scenarios = ["rolling", "stop", "block", "stutter", "partition", "poison", "kill", "deliveries"];
+const scenarios = [
+  "rolling",
+  "stop",
+  "block",
+  "stutter",
+  "partition",
+  "poison",
+  "kill",
+  "deliveries",
+  "nats",
+];
 
 ensureInstalled();
 const options = readOptions();

@@ -26,6 +26,7 @@ import { Pushes } from "./queue_push.ts";
 import { Seat } from "./queue_seat.ts";
 import type { QueueShared } from "./queue_shared.ts";
 import { TopicTokens } from "./queue_tokens.ts";
+import { Trim } from "./queue_trim.ts";
 import { randomToken } from "./random_token.ts";
 import { MadeStream } from "./streams.ts";
 import { readJson } from "./streams_api.ts";
@@ -65,6 +66,7 @@ class NatsQueue implements Queue, AsyncDisposable {
   readonly #link: Link;
   readonly #shared: QueueShared;
   readonly #pushes: Pushes;
+  readonly #trim: Trim;
   /** By the digests that all know, and by the names of topics and groups. */
   readonly #seats: Map<string, Seat> = new Map();
   readonly #names: Map<string, Seat> = new Map();
@@ -103,7 +105,7 @@ class NatsQueue implements Queue, AsyncDisposable {
     const stream = new MadeStream(link, {
       prefix: `CATGA_${link.name}_q_`,
       subject: `catga.${link.name}.q.*`,
-      fixed: { ...fixed, retention: "interest" },
+      fixed: { ...fixed, retention: "limits" },
       settings: { max_msgs: items, max_bytes: bytes, duplicate_window: window * 1e6, num_replicas: replicas },
     }, lost);
     const owners = new MadeStream(link, {
@@ -123,7 +125,8 @@ class NatsQueue implements Queue, AsyncDisposable {
       heldBytes,
       log,
     };
-    this.#pushes = new Pushes(link, stream, items);
+    this.#trim = new Trim(link, stream, owners);
+    this.#pushes = new Pushes(link, stream, items, this.#trim);
     this.#stopReconnect = link.onReconnect(() => {
       for (const { finder } of this.#seats.values()) finder.reign?.resume();
     });
@@ -178,7 +181,10 @@ class NatsQueue implements Queue, AsyncDisposable {
 
   async pull(topic: string, group: string, options: PullOptions): Promise<readonly Delivery[]> {
     checkPull(topic, group, options);
-    return await this.#at(topic, group, options.signal, (seat) => seat.pull(options));
+    return await this.#at(topic, group, options.signal, (seat) => {
+      this.#trim.later();
+      return seat.pull(options);
+    });
   }
 
   async backlog(topic: string, group: string, { signal }: QueueOptions = {}): Promise<QueueBacklog> {
@@ -192,6 +198,7 @@ class NatsQueue implements Queue, AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#stopReconnect();
+    this.#trim.close();
     const reigns = [...this.#seats.values()].map(({ finder }) => finder.reign?.release());
     await Promise.allSettled(reigns);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();

@@ -4,6 +4,7 @@ import { queueFull } from "../../src/ports/queue_faults.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Frame } from "../../src/ports/transport.ts";
 import type { Link } from "./link.ts";
+import type { Trim } from "./queue_trim.ts";
 import type { MadeStream } from "./streams.ts";
 import { askApi, readJson, StreamCode, type StreamError, streamFault } from "./streams_api.ts";
 
@@ -17,9 +18,11 @@ export class Pushes {
   readonly #link: Link;
   readonly #stream: MadeStream;
   readonly #items: number;
+  readonly #trim: Trim;
 
   /** @param items how many the stream takes */
-  constructor(link: Link, stream: MadeStream, items: number) {
+  constructor(link: Link, stream: MadeStream, items: number, trim: Trim) {
+    this.#trim = trim;
     this.#link = link;
     this.#stream = stream;
     this.#items = items;
@@ -38,7 +41,8 @@ export class Pushes {
   ): Promise<void> {
     for (const [at, item] of items.entries()) this.#checkSize(topic, item, bodies[at]!);
     const stream = await this.#stream.open();
-    if (items.length === 1) return await this.#send(stream, topic, token, items[0]!, bodies[0]!, signal);
+    this.#trim.later();
+    if (items.length === 1) return await this.#sendOne(stream, topic, token, items[0]!, bodies[0]!, signal);
     await this.#makeSure(topic, items.length, signal);
     const sent = items.map((item, at) => this.#send(stream, topic, token, item, bodies[at]!, signal));
     const failed = (await Promise.allSettled(sent)).flatMap((each) =>
@@ -48,6 +52,23 @@ export class Pushes {
     // Whether one of the others was kept is not known to who pushed them.
     if (signal?.aborted || (failed.length === items.length && failed.every(isUndone))) throw failed[0];
     throw partly(topic, failed[0]);
+  }
+
+  /** Where there is no room, some is made first. */
+  #sendOne(
+    stream: string,
+    topic: string,
+    token: string,
+    item: QueueItem,
+    body: Frame,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const send = (): Promise<void> => this.#send(stream, topic, token, item, body, signal);
+    return send().catch(async (thrown: unknown) => {
+      if (!CatgaError.is(thrown) || thrown.code !== "OVERLOADED") throw thrown;
+      await this.#trim.run(true);
+      await send();
+    });
   }
 
   #checkSize(topic: string, { id }: QueueItem, body: Frame): void {
@@ -89,17 +110,14 @@ export class Pushes {
   /** Refuses what cannot all be kept. */
   async #makeSure(topic: string, count: number, signal: AbortSignal | undefined): Promise<void> {
     if (count > this.#items) throw queueFull(`push to "${topic}"`, `it takes at most ${this.#items} items`);
-    const name = await this.#stream.open();
-    const { state } = await askApi<{ state: { readonly messages: number } }>(
-      this.#link,
-      `STREAM.INFO.${name}`,
-      {},
-      [],
-      {
-        signal,
-      },
-    );
-    if (state.messages + count > this.#items) throw queueFull(`push to "${topic}"`, "the queue is full");
+    const isRoom = async (): Promise<boolean> => {
+      const what = `STREAM.INFO.${await this.#stream.open()}`;
+      const { state } = await askApi<{ state: { messages: number } }>(this.#link, what, {}, [], { signal });
+      return state.messages + count <= this.#items;
+    };
+    if (await isRoom()) return;
+    await this.#trim.run(true);
+    if (!await isRoom()) throw queueFull(`push to "${topic}"`, "the queue is full");
   }
 }
 

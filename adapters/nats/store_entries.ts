@@ -4,8 +4,9 @@ import { sleep } from "../../src/internal/sleep.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Link } from "./link.ts";
 import { type Reading, ServerClock } from "./store_clock.ts";
-import { type Kept, keyOf, type Mark, textOf } from "./store_message.ts";
+import { type Kept, keyOf, type Mark } from "./store_message.ts";
 import { StoreNames } from "./store_names.ts";
+import { LOST } from "./store_refusals.ts";
 import { type Outcome, StoreStream } from "./store_stream.ts";
 import type { OpenStream, StreamLimits } from "./store_stream_made.ts";
 
@@ -156,11 +157,7 @@ export class StoreEntries {
       const written = await this.stream.write(stream, subject, "", mark, undefined, undefined);
       let until = clock.mono();
       const kept = await this.stream.last(stream, subject, undefined);
-      if (kept === undefined || textOf(kept) !== "") {
-        throw new CatgaError(
-          systemFault("TRANSPORT", "Cannot read the server's clock: what was written is gone"),
-        );
-      }
+      if (kept === undefined) throw LOST;
       // Another one may have written since.
       if (kept.sequence !== written) until = clock.mono();
       return { stamp: kept.stamp, sequence: kept.sequence, since, until };

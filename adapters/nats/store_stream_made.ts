@@ -1,3 +1,4 @@
+import { sleep } from "../../src/internal/sleep.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Link } from "./link.ts";
 import { readTime } from "./store_message.ts";
@@ -6,7 +7,10 @@ import { type ApiError, ApiFailure, apiRefusal, readAnswer } from "./store_refus
 import { unlessAborted } from "./store_wait.ts";
 
 /** How often the stream is looked for and made while others do the same. */
-const TRIES = 8;
+const TRIES = 64;
+/** How often to look whether who made it has made it ready, before another does, and how long to wait between, in ms. */
+const WAITS = 20;
+const PAUSE = 50;
 /** How long the server may take for it, in ms. */
 const PATIENCE = 5000;
 /** By how much sequences grow with each millisecond at which a stream may be made. */
@@ -74,26 +78,34 @@ export class StreamMaker {
   }
 
   async #find(): Promise<OpenStream> {
+    const { clock, random } = this.#link.runtime;
     const name = this.#name;
+    let [mine, waits] = [false, 0];
     for (let tries = 0; tries < TRIES; tries++) {
       const info = await this.#ask<StreamInfo>(`STREAM.INFO.${name}`, {}, [ApiFailure.noStream]);
       if (info.error !== undefined) {
-        await this.#make();
+        mine = await this.#make();
         continue;
       }
       const floor = Math.floor(readTime(info.created)) * STEP;
-      if (info.state.last_seq < floor - 1) {
+      if (info.state.last_seq >= floor - 1) {
+        await this.#settle(info.config);
+        return this.#open = this.#note(floor);
+      }
+      if (mine || waits++ === WAITS) {
         // Whatever is below was written by who did not know yet that the stream was lost; that is seen by its sequence.
         await this.#ask(`STREAM.PURGE.${name}`, { seq: floor });
-        continue;
+        mine = false;
+      } else {
+        // Who made it does that. Done twice at a time it could take away what was written in between.
+        await sleep(clock, PAUSE * (0.5 + random.u32() / 2 ** 32));
       }
-      await this.#settle(info.config);
-      return this.#open = this.#note(floor);
     }
     throw apiRefusal("open the stream of the store", { description: "it is made and goes again" });
   }
 
-  async #make(): Promise<void> {
+  /** Makes the stream; answers whether it was this that made it. */
+  async #make(): Promise<boolean> {
     const wanted = {
       ...this.#settings(),
       name: this.#name,
@@ -103,8 +115,13 @@ export class StreamMaker {
       allow_direct: true,
     };
     const accepted = [ApiFailure.inUse, ApiFailure.overlap];
-    const { error } = await this.#ask(`STREAM.CREATE.${this.#name}`, wanted, accepted);
-    if (error?.err_code === ApiFailure.overlap) throw taken(this.#names.all);
+    const made = await this.#ask<{ readonly did_create?: boolean }>(
+      `STREAM.CREATE.${this.#name}`,
+      wanted,
+      accepted,
+    );
+    if (made.error?.err_code === ApiFailure.overlap) throw taken(this.#names.all);
+    return made.did_create === true;
   }
 
   #settings(): Readonly<Record<string, unknown>> {

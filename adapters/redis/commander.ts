@@ -96,8 +96,8 @@ function nameOf([name = ""]: readonly string[]): string {
 
 function textsOf(words: readonly (string | number)[], what: string): string[] {
   return words.map((word) => {
-    const text = typeof word === "number" ? String(word) : word;
-    if (typeof word === "number" ? Number.isFinite(word) : text.isWellFormed()) return text;
+    if (typeof word === "number" && Number.isFinite(word)) return String(word);
+    if (typeof word === "string" && word.isWellFormed()) return word;
     throw notSent("VALIDATION", what, "an argument is neither well-formed Unicode nor a finite number");
   });
 }

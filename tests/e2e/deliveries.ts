@@ -4,19 +4,22 @@ import { join } from "node:path";
 import { createMediator } from "@catga/catga";
 import { joinCluster, type Node } from "@catga/catga/cluster";
 import { records } from "@catga/catga/durable";
-import { memory } from "@catga/catga/memory";
-import { systemRuntime, withStorage } from "@catga/catga/ports";
-import { sqlite, type SqliteStorage } from "@catga/catga/sqlite";
+import { type Backend, type Storage, systemRuntime } from "@catga/catga/ports";
 import { seededRandom } from "@catga/catga/testing";
 import { mixed, pause, startAgain, until, withCluster } from "./cluster.ts";
 import { Counted, SERVICE, Told } from "./delivery_node.ts";
+import { type KeeperKind, openKeeper } from "./keeper.ts";
 import { Report } from "./report.ts";
 
 /** What {@linkcode deliveries} takes. */
 export interface DeliveriesOptions {
   /** How many events of each kind. */
   readonly events: number;
+  /** How often a process is killed: one that takes them, and the server that keeps them. */
   readonly kills: number;
+  readonly serverKills?: number;
+  /** What keeps them. @default "file" */
+  readonly keeper?: KeeperKind;
   /** How long a delivery stays with a process that was killed, in ms. */
   readonly lease: number;
   readonly seed: number;
@@ -25,34 +28,47 @@ export interface DeliveriesOptions {
 /** How many events are on their way to the queue at a time, and into how many counters they go. */
 const FLIGHT = 128;
 const COUNTERS = 64;
+/** How often it is tried to publish one. */
+const TRIES = 100;
 
-/** Publishes into a file from which three processes take, and kills those. */
+/** Publishes what three processes take, and kills those, or the server between. */
 export async function deliveries(
-  { events, kills, lease, seed }: DeliveriesOptions,
+  { events, kills, serverKills = 0, keeper: kind = "file", lease, seed }: DeliveriesOptions,
   note: (text: string) => void,
 ): Promise<Report> {
-  const report = new Report(`${events} events of QoS 1 and of QoS 2, ${kills} kills`);
+  const all = kills + serverKills;
+  const report = new Report(
+    `${events} events of QoS 1 and of QoS 2 on ${kind}, ${kills} kills` +
+      (serverKills === 0 ? "" : `, ${serverKills} of the server`),
+  );
   const folder = mkdtempSync(join(tmpdir(), "catga-"));
-  const [FILE, LOG] = [join(folder, "storage.db"), join(folder, "heard.log")];
+  const LOG = join(folder, "heard.log");
   const random = seededRandom(seed);
-  const storage = await sqlite(FILE, { durability: "process" });
+  const keeper = await openKeeper(kind);
+  const { storage } = keeper;
   try {
     await withCluster(await mixed(), async (nodes) => {
-      const publisher = await publishing(storage);
+      const publisher = await publishing(keeper.backend);
       const began = Date.now();
       let killed = 0;
+      let servers = 0;
       // Events flow for as long as nodes are killed.
-      const allowed = (): number => (killed + 1) / kills * events;
+      const allowed = (): number => (killed + 1) / all * events;
       const published = publish(publisher, events, allowed, (acknowledged) => {
-        note(`${acknowledged} of ${2 * events} published, ${killed} of ${kills} killed`);
+        note(`${acknowledged} of ${2 * events} published, ${killed} of ${all} killed`);
       });
       const left = async (): Promise<number> => {
         const groups = [[Told.type, "log"], [Counted.type, "count"]] as const;
         const backlogs = groups.map(([topic, name]) => storage.queue.backlog(topic, `${SERVICE}/${name}`));
         return (await Promise.all(backlogs)).reduce((sum, { items }) => sum + items, 0);
       };
-      for (; killed < kills; killed++) {
+      for (; killed < all; killed++) {
         await pause(random.between(50, 1500));
+        if (random.below(all - killed) < serverKills - servers) {
+          servers++;
+          await keeper.killServer!();
+          continue;
+        }
         const victim = random.pick(nodes);
         victim.process.kill("SIGKILL");
         await victim.process.ended;
@@ -71,19 +87,18 @@ export async function deliveries(
       );
       report.none("events that were not stored", refused);
       await publisher.leave();
-    }, { file: "tests/e2e/delivery_node.ts", env: () => ({ FILE, LOG, LEASE: String(lease) }) });
+    }, { file: "tests/e2e/delivery_node.ts", env: () => ({ ...keeper.env, LOG, LEASE: String(lease) }) });
     await judge(report, storage, existsSync(LOG) ? readFileSync(LOG, "utf8") : "", events);
   } finally {
-    await storage[Symbol.asyncDispose]();
+    await keeper[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true });
   }
   return report;
 }
 
-function publishing(storage: SqliteStorage): Promise<Node> {
+function publishing(backend: Backend): Promise<Node> {
   const mediator = createMediator({ handlers: [], runtime: systemRuntime({ log: () => {} }) });
-  const backend = withStorage(memory(), storage);
-  return joinCluster(mediator, { node: "publisher", endpoint: "memory:publisher", backend });
+  return joinCluster(mediator, { node: "publisher", endpoint: "publisher", backend });
 }
 
 /** Publishes all; answers what could not be stored. */
@@ -105,7 +120,12 @@ async function publish(
       const n = next++;
       const counter = `c${n % COUNTERS}`;
       for (const event of [Told({ n }), Counted({ n, counter })]) {
-        const result = await node.publish(event);
+        let result = await node.publish(event, { id: `${event.type}-${n}` });
+        // Its server may be killed just now; under the same id an event is kept once.
+        for (let tries = 0; !result.ok && result.error.retryable && tries < TRIES; tries++) {
+          await pause(100);
+          result = await node.publish(event, { id: `${event.type}-${n}` });
+        }
         if (!result.ok) refused.push(`${event.type} ${n}: ${result.error.code}`);
         if (++acknowledged % 1000 === 0) note(acknowledged);
       }
@@ -115,7 +135,7 @@ async function publish(
   return refused;
 }
 
-async function judge(report: Report, storage: SqliteStorage, log: string, events: number): Promise<void> {
+async function judge(report: Report, storage: Required<Storage>, log: string, events: number): Promise<void> {
   const heard = log.split("\n").slice(0, -1).map(Number);
   const once = new Set(heard);
   const lost = Array.from({ length: events }, (_, n) => n).filter((n) => !once.has(n));

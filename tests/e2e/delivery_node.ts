@@ -1,6 +1,6 @@
 /**
- * A node that hears reliable events from a file that all nodes share. Beside what the example's nodes are given it takes
- * `FILE`, the storage, `LOG`, where it writes down what it heard, and `LEASE` in ms.
+ * A node that hears reliable events from a file that all nodes share, or from NATS. Beside what the example's nodes are
+ * given it takes `FILE` or `NATS`, the storage, `LOG`, where it writes down what it heard, and `LEASE` in ms.
  */
 
 import { appendFileSync } from "node:fs";
@@ -10,6 +10,7 @@ import { joinCluster, type Node } from "@catga/catga/cluster";
 import { records } from "@catga/catga/durable";
 import { health } from "@catga/catga/hono";
 import { http } from "@catga/catga/http";
+import { nats } from "@catga/catga/nats";
 import { withStorage } from "@catga/catga/ports";
 import { processRuntime, serve } from "@catga/catga/serve";
 import { sqlite } from "@catga/catga/sqlite";
@@ -28,14 +29,15 @@ export const SERVICE = "counters";
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
-  const { PORT, NODE_ID = "", PEERS = "", HEARTBEAT, FILE = "", LOG = "", LEASE } = process.env;
+  const { PORT, NODE_ID = "", PEERS = "", HEARTBEAT, FILE = "", NATS, LOG = "", LEASE } = process.env;
   const runtime = processRuntime({
     log: ({ level, message }) => {
       if (level === "error") console.log(`error: ${message}`);
     },
   });
-  const storage = await sqlite(FILE, { durability: "process" });
-  const { store } = storage;
+  const onNats = NATS === undefined ? undefined : await nats(NATS, { runtime });
+  const storage = onNats ?? await sqlite(FILE, { durability: "process" });
+  const store = storage.store!;
   const counters = records<number>("counters", { store, runtime });
   const mediator = createMediator({
     runtime,
@@ -46,18 +48,18 @@ async function main(): Promise<void> {
       }, { name: "count" }),
     ],
   });
-  const backend = http({ peers: PEERS.split(",") });
+  const onHttp = http({ peers: PEERS.split(",") });
   const life: { node?: Node } = {};
   const checks = health(() => life.node);
   const server = await serve((request) => {
-    return new URL(request.url).pathname.startsWith(backend.path)
-      ? backend.fetch(request)
+    return new URL(request.url).pathname.startsWith(onHttp.path)
+      ? onHttp.fetch(request)
       : checks.fetch(request);
   }, { port: Number(PORT), runtime });
   life.node = await joinCluster(mediator, {
     node: NODE_ID,
     endpoint: server.url,
-    backend: withStorage(backend, storage),
+    backend: onNats ?? withStorage(onHttp, storage),
     service: SERVICE,
     deliveries: { lease: Number(LEASE) },
     timing: { heartbeat: Number(HEARTBEAT), timeout: 5 * Number(HEARTBEAT) },

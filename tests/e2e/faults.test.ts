@@ -46,6 +46,10 @@ const scenarios: readonly (readonly [name: string, run: () => Promise<Report>])[
     "killed nodes lose no reliable event, and what they write of it happens once",
     () => deliveries({ events: 2000, kills: 4, lease: 2000, seed: 1 }, quiet),
   ],
+  [
+    "nor do they on NATS, whose server is killed too",
+    () => deliveries({ events: 1000, kills: 2, serverKills: 2, keeper: "nats", lease: 2000, seed: 1 }, quiet),
+  ],
   ["kills cost the calls in flight and few more", () => kills({ count: 2, rate: 200, seed: 1 }, quiet)],
 ];
 

@@ -124,9 +124,10 @@ describe("when the server goes and comes back", () => {
     await first.kill();
     await using link = await openLink(`${first.ws},${second.ws}`, { connectTimeout: 3000 });
     await first.restart();
+    let again = 0;
+    link.onReconnect(() => again++);
     await second.kill();
-    await until(() => !link.up);
-    await until(() => link.up);
+    await until(() => again === 1);
     expect(await failed(link.ask("nobody"))).toBe("UNAVAILABLE");
     await link[Symbol.asyncDispose]();
     await first[Symbol.asyncDispose]();

@@ -102,11 +102,8 @@ describe("two clusters that replicate to each other", () => {
   test("hear all of both, in order, also when one was away", async () => {
     await using eu = await startNats();
     await using us = await startNats();
-    const ways = await Promise.all(
-      [[eu, "eu"], [us, "us"], [eu, "eu"], [us, "us"]].map(([server, name]) =>
-        wayTo(server as NatsServer, name as string)
-      ),
-    );
+    const ways: Way[] = [];
+    for (const name of ["eu", "us", "eu", "us"]) ways.push(await wayTo(name === "eu" ? eu : us, name));
     const [atEu, atUs, relayEu, relayUs] = ways as [Way, Way, Way, Way];
     await atEu.queue.subscribe(TOPIC, "test");
     await atUs.queue.subscribe(TOPIC, "test");

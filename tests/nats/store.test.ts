@@ -107,6 +107,16 @@ describe("time to live", () => {
     }
   }, 30_000);
 
+  test("a list leaves out what is over, whether or not anybody has noticed", async () => {
+    const { store } = await stores.open();
+    const keys = Array.from({ length: 300 }, (_, at) => `k/${at}`);
+    await Promise.all(keys.map((key, at) => store.put(key, "", at % 2 === 0 ? { ttl: 200 } : {})));
+    await sleep(250);
+    expect(await store.list("k/")).toHaveLength(150);
+    expect(await store.list("k/", { limit: 100 })).toHaveLength(100);
+    expect(await store.list("k/", { limit: 160 })).toHaveLength(150);
+  });
+
   test("a watch tells in time that one is over, also when nobody asks", async () => {
     const { store } = await stores.open();
     await store.put("before", "", { ttl: 300 });
@@ -230,9 +240,9 @@ describe("many", () => {
   test("a watch of more than is remembered tells all of it, to those who begin later too", async () => {
     const [{ store }, { store: other }] = [await stores.open(), await stores.open()];
     const big = "v".repeat(200_000);
-    for (let at = 0; at < 30; at++) await store.put(`big/${at}`, big);
+    await Promise.all(Array.from({ length: 100 }, (_, at) => store.put(`big/${at}`, big)));
     await Promise.all(Array.from({ length: 5000 }, (_, at) => store.put(`many/${at}`, "")));
-    for (const [prefix, count] of [["big/", 30], ["many/", 5000]] as const) {
+    for (const [prefix, count] of [["big/", 100], ["many/", 5000]] as const) {
       const first = other.watch(prefix)[Symbol.asyncIterator]();
       await first.next();
       const keys = new Set<string>();
@@ -245,14 +255,27 @@ describe("many", () => {
     }
   }, 30_000);
 
-  test("those who begin at the same time share one stream", async () => {
-    const all = await Promise.all(Array.from({ length: 8 }, () => stores.open()));
-    await Promise.all(all.map(({ store }, at) => store.put(`${at}`, `${at}`)));
-    for (const { store } of all) expect(await store.list("")).toHaveLength(8);
-    const { manager } = all[0]!.link.jetstream!;
-    const names: string[] = [];
-    for await (const name of manager.streams.names(`catga.${stores.cluster}.kv.>`)) names.push(name);
-    expect(names).toHaveLength(1);
+  test("those who begin at the same time share one stream, and lose nothing of it", async () => {
+    const link = await openLink(server.ws);
+    for (let round = 0; round < 10; round++) {
+      const fresh = storesOn(server);
+      const all = await Promise.all(Array.from({ length: 8 }, async (_, at) => {
+        const node = await fresh.open();
+        const revision = await node.store.put(`${at}`, `${at}`);
+        return { ...node, revision };
+      }));
+      const revisions = all.map(({ revision }) => revision).toSorted((a, b) => a - b);
+      for (const { store } of all) {
+        const entries = await store.list("");
+        expect(entries.map((entry) => entry.revision).toSorted((a, b) => a - b)).toEqual(revisions);
+      }
+      const names: string[] = [];
+      const { streams } = link.jetstream!.manager;
+      for await (const name of streams.names(`catga.${fresh.cluster}.kv.>`)) names.push(name);
+      expect(names).toEqual([`CATGA_${fresh.cluster}_kv`]);
+      await fresh[Symbol.asyncDispose]();
+    }
+    await link[Symbol.asyncDispose]();
   }, 30_000);
 });
 

@@ -192,4 +192,25 @@ describe("calls", () => {
     await nodes.caller.exchange(to, "?", (frame) => void sizes.push(frame.length));
     expect(sizes).toEqual([15_000, 3_000_000, 16_000, 2_000_000, 1]);
   });
+
+  test("go to no node from the moment when it stops on", async () => {
+    await using nodes = await pair();
+    const ends = new Set<unknown>();
+    let late = 0;
+    for (let round = 0; round < 40; round++) {
+      let stopped = false;
+      const served = await nodes.receiver.serve(to, () => {
+        if (stopped) late++;
+        return Promise.resolve();
+      });
+      const sent = Array.from({ length: 20 }, () => failed(nodes.caller.exchange(to, "?", () => {})));
+      // Some rounds are on their way to the node by then, some are not.
+      if (round % 4 > 0) await sleep(round % 4 - 1);
+      stopped = true;
+      await served[Symbol.asyncDispose]();
+      for (const end of await Promise.all(sent)) ends.add(end);
+    }
+    expect(late).toBe(0);
+    expect([...ends].filter((end) => end !== "ok")).toEqual(["UNAVAILABLE"]);
+  });
 });

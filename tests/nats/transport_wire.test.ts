@@ -61,6 +61,16 @@ describe("messages", () => {
     }));
   });
 
+  test("of another version, without a part or cut short are none", () => {
+    const message = new Uint8Array([0xc1, wire.CALL_TEXT, 1, 0, 0, 0, 1, 0, 0, 0, 65]);
+    expect(wire.readParts(message)).toHaveLength(1);
+    expect(wire.readParts(Uint8Array.from(message, (byte, at) => at === 0 ? 0xc2 : byte))).toBe(undefined);
+    for (let end = 0; end < message.length; end++) {
+      expect(wire.readParts(message.subarray(0, end))).toBe(undefined);
+    }
+    expect(wire.readParts(new Uint8Array([...message, 0]))).toBe(undefined);
+  });
+
   test("that end with pieces are whole or nothing", () => {
     const pieces = new Pieces(10);
     const last = new Uint8Array([5, 0, 0, 0, 9]);

@@ -49,6 +49,11 @@ const scenarios: Readonly<Record<string, readonly ((note: Note) => Promise<Repor
   deliveries: [(note) => {
     return deliveries({ events: options.events, kills: options.kills, lease: 5000, seed }, note);
   }],
+  nats: [(note) => {
+    const { events, kills } = options;
+    const serverKills = Math.ceil(kills / 5);
+    return deliveries({ events, kills, serverKills, keeper: "nats", lease: 5000, seed }, note);
+  }],
   kill: [(note) => kills({ count: options.kills, rate: 200, seed }, note)],
 };
 

@@ -19,7 +19,7 @@ export interface RedisGatewayOptions {
   readonly token: string;
   /** Allows commands that only read, and to subscribe; nobody has such a token if left out. */
   readonly readOnlyToken?: string;
-  /** How long Redis may take for an answer, in ms. @default 10000 */
+  /** How long Redis may take to be reached and for an answer, in ms. @default 10000 */
   readonly timeout?: number;
   /** Bytes in the body of a request. @default 10485760 */
   readonly limit?: number;
@@ -45,8 +45,8 @@ export interface RedisGateway extends AsyncDisposable {
  * `Upstash-Response-Format: resp2`. Commands that would block or change a connection are refused. Whole numbers above
  * 2^53 are rounded. Put TLS before it where it is reached from elsewhere.
  *
- * Rejects with a `CatgaError`: `VALIDATION` for tokens that are none, `UNAVAILABLE` when Redis is not reached in 5 s.
- * Later it goes on looking for it, and answers 503 until it is there.
+ * Rejects with a `CatgaError`: `VALIDATION` for tokens that are none, `UNAVAILABLE` when Redis is not reached in
+ * `timeout`. Later it goes on looking for it, and answers 503 until it is there.
  *
  * @example
  * ```ts ignore
@@ -67,7 +67,7 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
       throw new CatgaError(systemFault("VALIDATION", message));
     }
   }
-  const link = await openRedis(redis, runtime, requests * limits.commands);
+  const link = await openRedis(redis, runtime, timeout, requests * limits.commands);
   const rules = commandRules(link);
   const open = { requests: 0, subscriptions: 0 };
   const app = new Hono();

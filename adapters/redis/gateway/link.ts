@@ -40,16 +40,21 @@ export class LinkLost extends Error {
   }
 }
 
-const FIRST = 5000;
 /** Errors of the client for what never left it. */
 const UNSENT: ReadonlySet<string> = new Set(["ClientOfflineError", "ClientClosedError"]);
 
 /**
- * Connects to a Redis. Rejects with `UNAVAILABLE` when it is not reached in 5 s; later it goes on looking for it.
+ * Connects to a Redis. Rejects with `UNAVAILABLE` when it is not reached in time; later it goes on looking for it.
  *
+ * @param timeout how long reaching it may take, in ms
  * @param limit how many commands may wait for an answer
  */
-export async function openRedis(url: string, runtime: Runtime, limit: number): Promise<RedisLink> {
+export async function openRedis(
+  url: string,
+  runtime: Runtime,
+  timeout: number,
+  limit: number,
+): Promise<RedisLink> {
   const options = {
     url,
     RESP: 2 as const,
@@ -58,7 +63,7 @@ export async function openRedis(url: string, runtime: Runtime, limit: number): P
     commandsQueueMaxLength: limit,
     maintNotifications: "disabled" as const,
     socket: {
-      connectTimeout: FIRST,
+      connectTimeout: timeout,
       reconnectStrategy: (tries: number) => Math.min(20 * 2 ** Math.min(tries, 7), 1000),
     },
   };
@@ -71,7 +76,7 @@ export async function openRedis(url: string, runtime: Runtime, limit: number): P
     runtime.log({ level: "warn", event: "redis.gateway.lost", message });
   });
   base.on("ready", () => down = false);
-  await connected(base, runtime);
+  await connected(base, runtime, timeout);
   const client = base.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
 
   return {
@@ -93,7 +98,7 @@ export async function openRedis(url: string, runtime: Runtime, limit: number): P
       const own = base.duplicate({ disableOfflineQueue: false, socket: { reconnectStrategy: false } });
       own.on("error", () => {});
       own.on("end", lost);
-      await connected(own, runtime);
+      await connected(own, runtime, timeout);
       const hear = (message: Buffer, channel: Buffer, pattern?: string): void =>
         told(channel.toString(), message, pattern);
       if (!patterns) await own.subscribe([...channels], hear, true);
@@ -118,17 +123,17 @@ interface Connecting {
   destroy(): void;
 }
 
-async function connected(client: Connecting, runtime: Runtime): Promise<void> {
+async function connected(client: Connecting, runtime: Runtime, timeout: number): Promise<void> {
   let stop = (): void => {};
   const late = new Promise<never>((_, reject) => {
-    stop = runtime.clock.timer(FIRST, () => reject(new LinkLost(false)));
+    stop = runtime.clock.timer(timeout, () => reject(new LinkLost(false)));
   });
   try {
     await Promise.race([client.connect(), late]);
   } catch {
     if (client.isOpen) client.destroy();
     // What the client says quotes the address, with a password.
-    const message = `Cannot reach Redis in ${FIRST} ms. Check that it runs, its address and its password`;
+    const message = `Cannot reach Redis in ${timeout} ms. Check that it runs, its address and its password`;
     throw new CatgaError(systemFault("UNAVAILABLE", message));
   } finally {
     stop();

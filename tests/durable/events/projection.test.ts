@@ -291,7 +291,8 @@ describe("a read model", () => {
     await filled(at, 10);
     await at.settled(counts.reached(10));
     const keys: string[] = [];
-    for (let after: string | undefined;;) {
+    let after: string | undefined;
+    for (;;) {
       const page = await at.settled(counts.list("", { limit: 2, after }));
       keys.push(...page.map(({ key }) => key));
       if (page.length < 2) break;

@@ -214,7 +214,8 @@ export function openReliable(host: Host, parts: ReliableParts): Reliable | undef
     service,
     options: readDeliveries(deliveries),
     timeout: callTimeout,
-    marks: (retention) => inbox(store, { runtime, retention }),
+    // A backend that keeps nothing was refused when joining.
+    marks: (retention) => inbox(store, { runtime, retention, unsafe: true }),
     bury: (topic, group, { id, key, payload, pushed }, fault, tries) => {
       return letters.put({ topic, group, id, key, payload, pushed, ...tries, fault });
     },

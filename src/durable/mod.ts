@@ -41,8 +41,7 @@ export {
 export { rateLimited, type RateLimitedOptions } from "./rate_limiter_behavior.ts";
 export type { RateLimit } from "./rate_limiter_measure.ts";
 export { leaseWorker, type WorkerLease, type WorkerOptions } from "./worker_id.ts";
-export type { Inbox, InboxOptions } from "./records/inbox.ts";
-export { keptInbox as inbox, type KeptInboxOptions } from "./records/kept_inbox.ts";
+export { type Inbox, inbox, type InboxOptions } from "./records/inbox.ts";
 export {
   type GetRecordOptions,
   type Records,

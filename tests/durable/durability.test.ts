@@ -7,9 +7,11 @@ import {
   inbox,
   records,
   saga,
+  schedules,
   startProjection,
   startReadModel,
   startRelay,
+  startScheduler,
 } from "@catga/catga/durable";
 import { memoryStorage } from "@catga/catga/memory";
 import type { Durability, Store } from "@catga/catga/ports";
@@ -36,6 +38,10 @@ const keepers: Readonly<Record<string, readonly [named: string, make: (asked: As
   "an inbox": ["make an inbox", ({ store, ...asked }) => inbox(store, { ...asked, runtime })],
   "sagas": ['run the sagas of "node-1"', (asked) => {
     return createSagas({ ...asked, definitions: [saga(Buy, () => Promise.resolve())], runtime, owner });
+  }],
+  "messages for later": ["schedule", (asked) => schedules({ ...asked, runtime })],
+  "a scheduler": ["schedule", (asked) => {
+    return startScheduler({ ...asked, runtime, owner, deliver: () => Promise.resolve() }).stop();
   }],
   "a projection": ['start "mails"', (asked) => {
     return startProjection("mails", { ...asked, from, events, runtime, owner, handle: () => {} }).stop();

@@ -2,6 +2,7 @@ import type { Runtime } from "../../ports/runtime.ts";
 import type { Store } from "../../ports/store.ts";
 import { askStore } from "../ask_store.ts";
 import type { DoneMarks } from "../consumer.ts";
+import { refuseUnkept } from "../refuse_unkept.ts";
 
 /** What {@linkcode inbox} takes. */
 export interface InboxOptions {
@@ -14,6 +15,8 @@ export interface InboxOptions {
   readonly retention?: number | undefined;
   /** The longest one question to the store may take, in ms. @default 3000 */
   readonly patience?: number | undefined;
+  /** Takes a store of which nothing survives; deliveries may then be handled twice. @default false */
+  readonly unsafe?: boolean | undefined;
 }
 
 /**
@@ -35,7 +38,25 @@ export const DAY = 86_400_000;
 /** How long a store may take, in ms. */
 const PATIENCE = 3000;
 
-/** Marks of deliveries that are done with, in whichever store. */
+/**
+ * Marks of deliveries that are done with, in a store.
+ *
+ * Throws a `RangeError` for an option that cannot be, and `CONFLICT` for a store of which nothing survives, unless it
+ * is `unsafe`.
+ *
+ * @example
+ * ```ts
+ * import { inbox } from "@catga/catga/durable";
+ * import { memoryStore } from "@catga/catga/memory";
+ * import { systemRuntime } from "@catga/catga/ports";
+ *
+ * const runtime = systemRuntime();
+ * const store = memoryStore({ clock: runtime.clock }); // gone with the process
+ * const marks = inbox(store, { runtime, unsafe: true });
+ * await marks.done("billing/charge", "order-1");
+ * console.log(await marks.seen("billing/charge", "order-1"));
+ * ```
+ */
 export function inbox(store: Store, options: InboxOptions): Inbox {
   const { runtime: { clock }, retention = DAY, patience = PATIENCE } = options;
   for (const [name, ms] of Object.entries({ retention, patience })) {
@@ -43,6 +64,7 @@ export function inbox(store: Store, options: InboxOptions): Inbox {
       throw new RangeError(`Cannot make an inbox: ${name} is ${ms}, but must be more than 0 ms`);
     }
   }
+  refuseUnkept("make an inbox", "what is done with", { store, unsafe: options.unsafe });
   const limits = { clock, limit: patience, signal: undefined };
   return {
     seen: async (group, id) => {

@@ -47,6 +47,8 @@ export interface SchedulerOptions {
   readonly concurrency?: number | undefined;
   /** The longest one delivery may take, in ms; then it counts as failed. @default 30000 */
   readonly timeout?: number | undefined;
+  /** Takes a store of which nothing survives; what is scheduled may then be lost. @default false */
+  readonly unsafe?: boolean | undefined;
 }
 
 /** How it stands with what is scheduled, as far as this scheduler knows. */
@@ -110,8 +112,9 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       throw new RangeError(`Cannot schedule: ${name} is ${value}, but must be ${least} to ${most}`);
     }
   }
-  const letters = deadLetters(store, { runtime });
   let term: SchedulerTerm | undefined;
+  const scheduled = schedulesOf(options, (time) => term?.wake(time));
+  const letters = deadLetters(store, { runtime });
   let ended = Promise.resolve();
   let delivered = 0;
   const kept = new KeptLease({
@@ -136,7 +139,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     await ended;
   };
   return {
-    ...schedulesOf(options, (time) => term?.wake(time)),
+    ...scheduled,
     backlog: () => ({
       active: kept.held !== undefined,
       firing: term?.firing ?? 0,

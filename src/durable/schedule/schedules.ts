@@ -19,6 +19,7 @@ import {
   type Schedulable,
   writeNew,
 } from "./schedule_entry.ts";
+import { refuseUnkept } from "../refuse_unkept.ts";
 import type { CronScheduleOptions, ScheduledOptions, ScheduleOptions, Schedules } from "./schedule_types.ts";
 import { cronShown, onceShown, readable, type Scheduled } from "./scheduled.ts";
 
@@ -28,6 +29,8 @@ export interface SchedulesOptions {
   readonly store: Store;
   /** The door to time and chance. */
   readonly runtime: Runtime;
+  /** Takes a store of which nothing survives; what is scheduled may then be lost. @default false */
+  readonly unsafe?: boolean | undefined;
 }
 
 /** How soon something must happen for whoever delivers it to be woken, in ms: he looks himself at least so often. */
@@ -48,7 +51,7 @@ export const CRONS = 1000;
  *
  * const Remind = command("remind", { input: type<{ order: string }>(), output: type<void>() });
  * const runtime = systemRuntime();
- * const later = schedules({ store: memoryStore({ clock: runtime.clock }), runtime });
+ * const later = schedules({ store: memoryStore({ clock: runtime.clock }), runtime, unsafe: true });
  *
  * const { id } = await later.in(30 * 86_400_000, Remind({ order: "o1" }), { name: "remind/o1" });
  * await later.cron("report", "0 7 * * mon-fri", Remind({ order: "all" }), { zone: "Europe/Berlin" });
@@ -60,7 +63,9 @@ export function schedules(options: SchedulesOptions): Schedules {
 }
 
 /** @param wake something is due at a time, in ms since 1970 */
-export function schedulesOf({ store, runtime }: SchedulesOptions, wake: (time: number) => void): Schedules {
+export function schedulesOf(options: SchedulesOptions, wake: (time: number) => void): Schedules {
+  refuseUnkept("schedule", "what is scheduled", options);
+  const { store, runtime } = options;
   const { clock, random } = runtime;
   const nextName = createIdSource(() => random.u32());
 

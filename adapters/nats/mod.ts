@@ -20,6 +20,9 @@
  * @module
  */
 export {
+  type CopyLag,
+  type EventsCopy,
+  type EventsOrigin,
   nats,
   type NatsAuth,
   type NatsBackend,

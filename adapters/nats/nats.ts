@@ -8,6 +8,8 @@ import type { NatsTarget } from "./connection_made.ts";
 import type { NatsOptions } from "./connection_options.ts";
 import type { NatsStatus } from "./connection_status.ts";
 import { natsEvents } from "./events.ts";
+import { type EventsCopy, natsEventsCopy } from "./events_copy.ts";
+import type { EventsOrigin } from "./events_place.ts";
 import type { Link } from "./link.ts";
 import { natsQueue } from "./queue.ts";
 import { natsRegistry } from "./registry.ts";
@@ -26,6 +28,8 @@ export type {
   NatsTls,
 } from "./connection_options.ts";
 export type { WebSocketMaker } from "./connection_socket.ts";
+export type { CopyLag, EventsCopy } from "./events_copy.ts";
+export type { EventsOrigin } from "./events_place.ts";
 export type { NatsQueueOptions } from "./queue.ts";
 export type { NatsStoreOptions } from "./store.ts";
 export type { NatsStatus } from "./connection_status.ts";
@@ -38,6 +42,11 @@ export interface NatsBackend extends Backend, Storage, AsyncDisposable {
   onStatus(listener: (status: NatsStatus) => void): () => void;
   /** Asks the server whether it is there, for `timeout` ms at most. Never rejects. */
   health(options?: NatsHealthOptions): Promise<NatsHealth>;
+  /**
+   * A copy of another cluster's events, which the servers keep up (a mirror between JetStream domains). All but `append`,
+   * which is refused; `lag()` says how far it is behind. Rejects as `nats` does.
+   */
+  copyOfEvents(origin: EventsOrigin): Promise<EventsCopy>;
 }
 
 /** What {@linkcode NatsBackend.health} takes. */
@@ -92,6 +101,7 @@ export async function nats(target: NatsTarget, options: NatsOptions = {}): Promi
       return link.status;
     },
     onStatus: (listener) => link.onStatus(listener),
+    copyOfEvents: (origin) => natsEventsCopy(link, origin),
     health: ({ timeout = 2000 } = {}) => healthOf(link, timeout),
     open: (host) => openNode(link, storage, host, known, limit, transports),
     [Symbol.asyncDispose]: async () => {

@@ -181,10 +181,8 @@ class NatsQueue implements Queue, AsyncDisposable {
 
   async pull(topic: string, group: string, options: PullOptions): Promise<readonly Delivery[]> {
     checkPull(topic, group, options);
-    return await this.#at(topic, group, options.signal, (seat) => {
-      this.#trim.later();
-      return seat.pull(options);
-    });
+    this.#trim.later();
+    return await this.#at(topic, group, options.signal, (seat) => seat.pull(options));
   }
 
   async backlog(topic: string, group: string, { signal }: QueueOptions = {}): Promise<QueueBacklog> {
@@ -219,6 +217,7 @@ class NatsQueue implements Queue, AsyncDisposable {
       const subject = `catga.${this.#link.name}.q.${await this.#tokens.find(topic)}`;
       const digest = await this.#link.runtime.crypto.hash(JSON.stringify([topic, group]));
       seat = this.#seats.get(digest) ?? new Seat(this.#shared, { topic, group, digest, subject });
+      if (this.#seats.size >= SEATS) { for (const [other, each] of this.#names) this.#tidy(other, each); }
       if (this.#seats.size >= SEATS) {
         throw queueFull(`take part in "${group}"`, `${SEATS} groups are as many as may`);
       }
@@ -230,11 +229,14 @@ class NatsQueue implements Queue, AsyncDisposable {
       return await work(seat);
     } finally {
       seat.users--;
-      if (!seat.isUsed) {
-        this.#seats.delete(seat.finder.digest);
-        this.#names.delete(name);
-      }
+      if (!seat.finder.isFound) this.#tidy(name, seat);
     }
+  }
+
+  #tidy(name: string, seat: Seat): void {
+    if (seat.isUsed) return;
+    this.#seats.delete(seat.finder.digest);
+    this.#names.delete(name);
   }
 
   /** Begins the groups of this process again that were lost; what is pushed meanwhile waits for them. */

@@ -52,6 +52,11 @@ export class OwnerFinder {
     return this.#born;
   }
 
+  /** Whether the group was there when it was looked for last. */
+  get isFound(): boolean {
+    return this.#owner !== undefined;
+  }
+
   /** Whether there is a reason to remember this group. */
   get isUsed(): boolean {
     return this.wanted !== undefined || this.#finding !== undefined || this.#isReigning();

@@ -27,6 +27,11 @@ export class OwnerLine {
     this.#group = group;
   }
 
+  /** Whether something has to be said to the owner yet. */
+  get isUsed(): boolean {
+    return this.#lost.length > 0;
+  }
+
   /** Does something here, where this process is the owner, or asks who is; finds it anew when it has changed. */
   async run<T extends Answer | void>(
     signal: AbortSignal | undefined,

@@ -1,5 +1,6 @@
 import { sleep } from "../../src/internal/sleep.ts";
 import type { PullOptions, QueueBacklog } from "../../src/ports/queue.ts";
+import { queueCancelled } from "../../src/ports/queue_faults.ts";
 import type { Clock } from "../../src/ports/runtime.ts";
 import { type ConsumerState, deleteConsumer, makeConsumer, readConsumer } from "./queue_consumer.ts";
 import { Flow } from "./queue_flow.ts";
@@ -82,6 +83,8 @@ export class Reign {
     const until = this.#clock.mono() + wait;
     for (let looked = false;; looked = true) {
       this.#check();
+      // It may have been given up just after it was woken.
+      if (signal?.aborted) throw queueCancelled(`pull from "${this.record.topic}"`);
       const taken = this.#isSure() ? this.stock.take(max, lease, bytes) : [];
       this.#flow.open();
       if (taken.length > 0) {

@@ -44,7 +44,7 @@ export class Seat {
 
   /** Whether there is a reason to remember this group. */
   get isUsed(): boolean {
-    return this.users > 0 || this.#hands.size > 0 || this.finder.isUsed;
+    return this.users > 0 || this.#hands.size > 0 || this.#line.isUsed || this.finder.isUsed;
   }
 
   async subscribe(idle: number | undefined, signal: AbortSignal | undefined): Promise<void> {

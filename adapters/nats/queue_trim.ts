@@ -12,7 +12,9 @@ const GRACE = 120_000;
 interface Consumer {
   readonly name: string;
   readonly config: { readonly filter_subject?: string };
+  readonly delivered: { readonly stream_seq: number };
   readonly ack_floor: { readonly stream_seq: number };
+  readonly num_ack_pending: number;
 }
 
 interface StreamState {
@@ -68,9 +70,11 @@ export class Trim {
     const groups = Object.keys((await this.#state(records, ">")).subjects ?? {});
     const floors: Map<string, number> = new Map();
     const there: Set<string> = new Set();
-    for (const { name: digest, config: { filter_subject = "" }, ack_floor } of await this.#consumers(name)) {
-      there.add(digest);
-      floors.set(filter_subject, Math.min(floors.get(filter_subject) ?? Infinity, ack_floor.stream_seq));
+    for (const consumer of await this.#consumers(name)) {
+      there.add(consumer.name);
+      const { config: { filter_subject = "" }, delivered, ack_floor, num_ack_pending } = consumer;
+      const { stream_seq } = num_ack_pending === 0 ? delivered : ack_floor;
+      floors.set(filter_subject, Math.min(floors.get(filter_subject) ?? Infinity, stream_seq));
     }
     for (const subject of groups) {
       const digest = subject.slice(subject.lastIndexOf(".") + 1);

@@ -146,7 +146,6 @@ class StoreRegistry implements NatsRegistry {
       try {
         const listed = await this.#store.list(PREFIX, { limit: PAGE, signal });
         if (listed.length < PAGE) this.#view.replace(listed.map((entry) => [idOf(entry), entry]), before);
-        if (!listed.some(({ key }) => key === this.#key)) this.#struck();
       } catch (thrown) {
         if (!signal.aborted) this.#failed("list the other nodes", thrown);
       }

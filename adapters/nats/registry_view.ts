@@ -68,7 +68,7 @@ export class RegistryView {
       return false;
     }
     const same = before?.peer.endpoint === endpoint;
-    this.#known.set(id, { peer: same ? before.peer : { id, endpoint }, revision: entry.revision });
+    this.#known.set(id, { peer: { id, endpoint }, revision: entry.revision });
     return !same;
   }
 

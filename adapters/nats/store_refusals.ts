@@ -10,15 +10,19 @@ export interface ApiError {
 
 /** Those of its codes that matter here. */
 export const ApiFailure: Readonly<
-  Record<"noStream" | "noMessage" | "wrongSequence" | "underWay" | "overlap" | "inUse", number>
+  Record<"noStream" | "noMessage" | "overlap" | "inUse", number>
 > = {
   noStream: 10059,
   noMessage: 10037,
-  wrongSequence: 10071,
-  underWay: 10158,
   overlap: 10065,
   inUse: 10058,
 };
+
+/**
+ * Its codes for a write that did not find what it expected: by older servers, by several newer ones, while that is not
+ * known yet, and while another of the same name is under way.
+ */
+export const STALE: readonly (number | undefined)[] = [10071, 10164, 10163, 10158];
 
 /** Its codes for what it has no room for. */
 const FULL: readonly (number | undefined)[] = [10023, 10026, 10028, 10047, 10054, 10077, 10122];

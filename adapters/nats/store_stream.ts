@@ -6,7 +6,7 @@ import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Link } from "./link.ts";
 import { headersOf, type Kept, type Mark, markOf, markOfBytes, readTime } from "./store_message.ts";
 import { type OpenStream, type StreamLimits, StreamMaker } from "./store_stream_made.ts";
-import { ApiFailure, apiRefusal, LOST, readAnswer } from "./store_refusals.ts";
+import { ApiFailure, apiRefusal, LOST, readAnswer, STALE } from "./store_refusals.ts";
 import type { StoreNames } from "./store_names.ts";
 
 /** How long the server may take to answer, in ms. */
@@ -82,13 +82,12 @@ export class StoreStream {
     if (over !== undefined && over > 0 && !this.alone) headers.set("Nats-Msg-Id", `${over}`);
     const answer = await this.#ask(subject, payload, { headers, signal });
     const { error, stream, seq, duplicate } = readAnswer<PublishAnswer>(answer);
-    if (duplicate === true || error?.err_code === ApiFailure.underWay) return "stale";
+    if (duplicate === true || (error !== undefined && STALE.includes(error.err_code))) return "stale";
     if (error === undefined && stream === name && Number.isSafeInteger(seq)) {
       // Below it nothing stays: the stream is a new one, and not ready yet.
       if (seq! < floor) throw LOST;
       return seq!;
     }
-    if (error?.err_code === ApiFailure.wrongSequence) return "stale";
     throw apiRefusal("write to the store", error);
   }
 

@@ -166,6 +166,17 @@ describe("coming in", () => {
     expect(wrong).not.toMatch(/secret/);
   });
 
+  test("by an account that keeps nothing goes without", async () => {
+    const settings = `accounts { A { users: [{ user: me, password: secret }] } }`;
+    await using own = await startNats({ settings });
+    const runtime = systemRuntime({ log: () => {} });
+    await using backend = await nats(own.ws, { user: "me", pass: "secret", runtime, peers: ["a", "b"] });
+    expect(backend).toMatchObject({ durability: "none", status: "connected" });
+    expect(backend.store).toBe(undefined);
+    const { seeds } = backend.open({ self: { id: "a", endpoint: "a" }, runtime });
+    expect(seeds()).toEqual([{ id: "*", endpoint: "b" }]);
+  });
+
   test("without the right to use JetStream says so, and goes without when told", async () => {
     const permissions = `permissions: { publish: "catga.>", subscribe: "catga.>" }`;
     const settings = `authorization { users: [{ user: me, password: secret, ${permissions} }] }`;

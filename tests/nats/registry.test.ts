@@ -3,8 +3,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, type MemoryStoreOptions } from "@catga/catga/memory";
-import type { Store } from "@catga/catga/ports";
+import type { Entry, Store } from "@catga/catga/ports";
 import { type NatsRegistry, natsRegistry } from "../../adapters/nats/registry.ts";
+import { RegistryView } from "../../adapters/nats/registry_view.ts";
 import { type FakeRuntime, fakeRuntime } from "../behaviors/fake_runtime.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { skewed, type Stores, storesOn, until } from "./store_support.ts";
@@ -218,6 +219,22 @@ describe("over any store", () => {
     await turn(16_000);
     expect(ids(a)).toEqual(["b"]);
     for (const each of [a, b]) await each[Symbol.asyncDispose]();
+  });
+
+  test("a list that was read before something was told takes nothing of that back", () => {
+    begin();
+    const view = new RegistryView({ self: { id: "a", endpoint: "at-a" }, runtime });
+    const at = (revision: number, endpoint = "e"): Entry => ({ key: "", value: record(endpoint), revision });
+    view.put("old", at(1));
+    const before = view.mark();
+    view.put("new", at(5));
+    view.put("moved", at(7, "there"));
+    view.replace([["moved", at(2, "here")]], before);
+    expect(view.peers).toEqual([{ id: "new", endpoint: "e" }, { id: "moved", endpoint: "there" }]);
+    view.delete("new", 4);
+    expect(view.peers).toHaveLength(2);
+    view.delete("new", 6);
+    expect(view.peers).toEqual([{ id: "moved", endpoint: "there" }]);
   });
 
   test("while the store is away what is known stays, and that is said once", async () => {

@@ -96,6 +96,11 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     await exit;
   }
 
+  // A run that is cut short leaves nothing behind, unless it is killed.
+  process.once("exit", () => {
+    child?.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  });
   await begin().catch((error) => {
     rmSync(folder, { recursive: true, force: true });
     throw error;

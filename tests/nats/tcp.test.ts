@@ -70,15 +70,12 @@ describe("the entries", () => {
   });
 });
 
-describe("by TCP", () => {
+describe.each([["TCP", "url"], ["WebSocket", "ws"]] as const)("by %s", (_kind, where) => {
+  const settings = { runtime, pingInterval: 100, connectTimeout: 3000, reconnectWait: 50 };
+  const self = { id: "a", endpoint: "a" };
+
   test("a server that stands still with much that it does not take is found dead", async () => {
-    await using backend = await nats(server.url, {
-      runtime,
-      pingInterval: 100,
-      connectTimeout: 3000,
-      reconnectWait: 50,
-    });
-    const self = { id: "a", endpoint: "a" };
+    await using backend = await nats(server[where], settings);
     const { transport } = backend.open({ self, runtime });
     await transport.serve(self, () => new Promise(() => {}));
     server.pause();
@@ -91,5 +88,28 @@ describe("by TCP", () => {
       server.resume();
     }
     await until(() => backend.status === "connected");
+  });
+
+  test("and left for another one, before it goes on", async () => {
+    const other = await startNats({ jetstream: false });
+    await other.kill();
+    const backend = await nats([server[where], other[where]], settings);
+    await other.restart();
+    let again = 0;
+    backend.onStatus((status) => status === "connected" && again++);
+    const { transport } = backend.open({ self, runtime });
+    await transport.serve(self, () => new Promise(() => {}));
+    server.pause();
+    try {
+      const frame = new Uint8Array(4_000_000);
+      const ends = Array.from({ length: 10 }, () => failed(transport.exchange(self, frame, () => {})));
+      await Promise.all(ends);
+      await until(() => again === 1);
+      expect((await backend.health()).healthy).toBe(true);
+    } finally {
+      server.resume();
+    }
+    await backend[Symbol.asyncDispose]();
+    await other[Symbol.asyncDispose]();
   });
 });

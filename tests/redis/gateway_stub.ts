@@ -44,14 +44,14 @@ const acts = {
     const { body } = await apply();
     response.writeHead(200, { "content-length": String(body.length) });
     response.write(body.slice(0, Math.floor(body.length / 2)));
-    setTimeout(() => response.destroy(), 20);
+    setTimeout(() => drop(response), 20);
   },
   "one answer too few, done": list((answers) => answers.slice(0, -1)),
   "one answer too many, done": list((answers) => [...answers, { result: "OK" }]),
-  "reset (nothing done)": (_, response) => void response.destroy(),
+  "reset (nothing done)": (_, response) => void drop(response),
   "reset, done": async ({ apply }, response) => {
     await apply();
-    response.destroy();
+    drop(response);
   },
   "redirect": (_, response) => say(response, 307, "", { location: CANARY }),
   "base64 unasked, done": list((answers) => answers.map((each) => change(each, (text) => btoa(text)))),
@@ -154,6 +154,12 @@ function say(
 ): void {
   response.writeHead(status, { "content-type": "application/json", ...headers });
   response.end(body);
+}
+
+/** Breaks the connection off. */
+function drop(response: ServerResponse): void {
+  response.socket?.destroy();
+  response.destroy();
 }
 
 type Each = { readonly result?: unknown; readonly error?: string };

@@ -74,7 +74,7 @@ describe("its traps do not bite", () => {
   test("an aborted command resolves", async () => {
     const controller = new AbortController();
     stub.fail("hangs (nothing done)");
-    const theirs = client({ url: stub.url, signal: controller.signal, retry: false });
+    const theirs = client({ url: stub.url, signal: controller.signal, enableAutoPipelining: false });
     const pending = theirs.set("trap", "x", { nx: true });
     setTimeout(() => controller.abort("given up"), 20);
     expect(await pending.then((value) => ({ value }), () => "rejects")).toHaveProperty("value");

@@ -1,0 +1,156 @@
+/** Clients that are there already, in the place of the REST API. */
+
+import { createClient } from "@redis/client";
+import { Redis } from "@upstash/redis";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type Commander, createCommander } from "../../adapters/redis/commander.ts";
+import { readyWire, type RedisClientLike, type RedisSender } from "../../adapters/redis/ready.ts";
+import { script } from "../../adapters/redis/scripts.ts";
+import { failed, openStand, quiet, type RedisStand, TOKEN } from "./support.ts";
+
+let stand: RedisStand;
+beforeAll(async () => {
+  stand = await openStand();
+});
+afterAll(() => stand[Symbol.asyncDispose]());
+
+const commanderOf = (client: RedisClientLike, timeout = 2000): Commander =>
+  createCommander(readyWire(client, quiet()), { runtime: quiet(), timeout });
+
+const { RedisClient } =
+  (globalThis as { Bun?: { RedisClient?: new (url: string) => RedisSender & { close(): void } } }).Bun ?? {};
+
+/** A client of node-redis to the stand's server. */
+async function nodeRedis(url = stand.server.url) {
+  const client = createClient({ url, socket: { reconnectStrategy: false } });
+  client.on("error", () => {});
+  await client.connect();
+  return { client, close: () => client.destroy() };
+}
+
+interface Opened {
+  readonly client: RedisClientLike;
+  readonly close: () => void;
+}
+const kinds: Record<string, () => Promise<Opened>> = {
+  "node-redis": nodeRedis,
+  "node-redis with RESP2": async () => {
+    const client = createClient({ url: stand.server.url, RESP: 2 });
+    await client.connect();
+    return { client, close: () => client.destroy() };
+  },
+  "a client like ioredis": async () => {
+    const { client, close } = await nodeRedis();
+    const options = { autoResendUnfulfilledCommands: false };
+    const call = (name: string, ...words: string[]): Promise<unknown> => client.sendCommand([name, ...words]);
+    return {
+      client: { options, call, sendCommand: () => Promise.reject(new Error("takes a command object")) },
+      close,
+    };
+  },
+  "one that only sends": async () => {
+    const { client, close } = await nodeRedis();
+    return { client: { send: (name, words) => client.sendCommand([name, ...words]) }, close };
+  },
+  "Upstash's": () =>
+    Promise.resolve({ client: new Redis({ url: stand.url, token: TOKEN }), close: () => {} }),
+};
+if (RedisClient !== undefined) {
+  kinds["Bun's"] = () => {
+    const client = new RedisClient(stand.server.url);
+    return Promise.resolve({ client, close: () => client.close() });
+  };
+}
+
+describe.each(Object.keys(kinds))("%s", (kind) => {
+  test("commands, scripts and errors", async () => {
+    const { client, close } = await kinds[kind]!();
+    const redis = commanderOf(client);
+    const key = `ready/${kind}`;
+    expect(await redis.send(["SET", key, "ä€😀"])).toBe("OK");
+    expect(await redis.send(["GET", key])).toBe("ä€😀");
+    expect(await redis.send(["GET", `${key}/none`])).toBeNull();
+    const many = script(
+      `test.${kind}`,
+      "return { KEYS[1], 5, false, {}, { '5', ARGV[1] }, redis.status_reply('FINE') }",
+    );
+    const answer = [key, 5, null, [], ["5", `{"a":1}`], "FINE"];
+    expect(await redis.run(many, [key], [`{"a":1}`])).toEqual(answer);
+    expect(await Promise.all([redis.run(many, [key], [`{"a":1}`]), redis.send(["INCR", `${key}/n`])]))
+      .toEqual([answer, 1]);
+    await redis.send(["SCRIPT", "FLUSH"]);
+    expect(await redis.run(many, [key], [`{"a":1}`])).toEqual(answer);
+    expect(await failed(redis.send(["INCR", key]))).toBe("INTERNAL");
+    expect(await failed(redis.run(script("test.full", "return redis.error_reply('OOM full')"), []))).toBe(
+      "OVERLOADED",
+    );
+    expect(await Promise.all([failed(redis.send(["INCR", key])), failed(redis.send(["PING"]))])).toEqual([
+      "INTERNAL",
+      "ok",
+    ]);
+    await redis[Symbol.asyncDispose]();
+    close();
+  });
+});
+
+describe("a client that is away", () => {
+  test("node-redis: what never left it was not done, what did may have been", async () => {
+    await using own = await openStand();
+    const { client } = await nodeRedis(own.server.url);
+    const redis = commanderOf(client);
+    await redis.send(["PING"]);
+    own.server.pause();
+    const code = failed(redis.send(["INCR", "n"]));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await own.server.kill();
+    expect(await code).toBe("TRANSPORT");
+    expect(await failed(redis.send(["INCR", "n"]))).toBe("UNAVAILABLE");
+  });
+
+  test("of several commands each has its own end", async () => {
+    const words: string[][] = [];
+    const redis = commanderOf({
+      send: (name, rest) => {
+        words.push([name, ...rest]);
+        if (name === "LOST") return Promise.reject(new Error("lost, with a secret"));
+        if (name === "MAP") return Promise.resolve(new Map());
+        if (name === "THROWS") throw new Error("at once");
+        return Promise.resolve(name);
+      },
+    });
+    const codes = ["FINE", "LOST", "MAP", "THROWS"].map((name) => failed(redis.send([name])));
+    expect(await Promise.all(codes)).toEqual(["ok", "TRANSPORT", "TRANSPORT", "TRANSPORT"]);
+    expect(words.map(([name]) => name)).toEqual(["FINE", "LOST", "MAP", "THROWS"]);
+    const error: Error = await redis.send(["LOST"]).then(() => new Error("ok"), (thrown) => thrown);
+    expect(error.message).toBe("Cannot send LOST: the client failed (Error); it may have been done");
+  });
+
+  test("one that never answers has its time", async () => {
+    const redis = commanderOf({ send: () => new Promise(() => {}) }, 50);
+    expect(await failed(redis.send(["PING"]))).toBe("TRANSPORT");
+  });
+});
+
+describe("clients that cannot be used", () => {
+  test.each([
+    ["with nothing to send by", {}],
+    ["of ioredis that sends again", { call: () => {}, options: { autoResendUnfulfilledCommands: true } }],
+    ["of ioredis as it is made by default", { call: () => {}, options: {} }],
+    ["of Upstash without an address", { createScript: () => {}, client: {} }],
+  ])("%s", (_, client) => {
+    expect(() => readyWire(client as RedisClientLike, quiet())).toThrow(/^Cannot use the client for Redis/);
+  });
+
+  test("texts that were read as something else are found out", async () => {
+    const { client, close } = await nodeRedis();
+    const read = (value: unknown): unknown =>
+      Array.isArray(value)
+        ? value.map(read)
+        : typeof value === "string" && /^\d+$/.test(value)
+        ? Number(value)
+        : value;
+    const redis = commanderOf({ send: (name, words) => client.sendCommand([name, ...words]).then(read) });
+    expect(await failed(redis.run(script("test.read", "return ARGV[1]"), [], ["5"]))).toBe("TRANSPORT");
+    close();
+  });
+});

@@ -1,0 +1,20 @@
+// The gateway as a process of its own, for tools/start/redis_stand.mjs: tells its address as a line, and ends with its
+// parent. Tokens come by the environment, as arguments are there for all to see.
+import process from "node:process";
+import { redisGateway } from "../../adapters/redis/gateway/mod.ts";
+import { onShutdown, processRuntime, serve } from "../../adapters/serve/mod.ts";
+
+const { REDIS_URL = "", REDIS_TOKEN = "", REDIS_READ_ONLY_TOKEN, PORT = "0" } = process.env;
+const gateway = await redisGateway({
+  redis: REDIS_URL,
+  token: REDIS_TOKEN,
+  ...(REDIS_READ_ONLY_TOKEN === undefined ? {} : { readOnlyToken: REDIS_READ_ONLY_TOKEN }),
+  runtime: processRuntime(),
+});
+const server = await serve(gateway.fetch, { port: Number(PORT) });
+onShutdown(async () => {
+  await server.stop();
+  await gateway[Symbol.asyncDispose]();
+});
+process.stdin.on("end", () => process.kill(process.pid, "SIGTERM")).resume();
+console.log(JSON.stringify({ url: server.url }));

@@ -49,6 +49,26 @@ export function ensureNode24() {
   return fetched;
 }
 
+/** The servers that tests start: Debian's packages, where they are missing and we may install them. */
+export function ensureServers() {
+  const servers = { "nats-server": "/usr/sbin/nats-server", "redis-server": "/usr/bin/redis-server" };
+  const wanted = Object.keys(servers).filter((name) => !existsSync(servers[name]) && !has(name));
+  if (wanted.length === 0) return;
+  const install = ["install", "-y", "--no-install-recommends", ...wanted];
+  if (process.getuid?.() !== 0 || !has("apt-get")) {
+    process.stderr.write(
+      `Tests need ${wanted.join(" and ")}. Install with: sudo apt-get ${install.join(" ")}\n`,
+    );
+    return;
+  }
+  process.stderr.write(`Installing servers for tests: apt-get ${install.join(" ")}\n`);
+  // Debian begins a service with its package; ours are begun by the tests.
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  for (const args of [["update"], install]) {
+    spawnSync("apt-get", args, { stdio: ["ignore", "ignore", "inherit"], env });
+  }
+}
+
 /** The command line that runs a JavaScript tool of node_modules on the runtime that runs this script. */
 export function tool(path, ...args) {
   const script = join(modules, path);

@@ -1,5 +1,5 @@
 import type { Runtime } from "../../src/ports/runtime.ts";
-import type { NatsQueueOptions } from "./queue.ts";
+import type { NatsQueueOptions } from "./queue_options.ts";
 import type { NatsStoreOptions } from "./store.ts";
 import type { WebSocketMaker } from "./connection_socket.ts";
 

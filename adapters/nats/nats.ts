@@ -30,7 +30,7 @@ export type {
 export type { WebSocketMaker } from "./connection_socket.ts";
 export type { CopyLag, EventsCopy } from "./events_copy.ts";
 export type { EventsOrigin } from "./events_place.ts";
-export type { NatsQueueOptions } from "./queue.ts";
+export type { NatsQueueOptions } from "./queue_options.ts";
 export type { NatsStoreOptions } from "./store.ts";
 export type { NatsStatus } from "./connection_status.ts";
 

@@ -21,7 +21,7 @@ export class Pace {
   #failures = 0;
   #asked = 0;
   #woken = false;
-  #wake: (() => void) | undefined;
+  #stir: (() => void) | undefined;
 
   constructor(runtime: Pick<Runtime, "clock" | "random">, options: PaceOptions) {
     this.#runtime = runtime;
@@ -44,14 +44,21 @@ export class Pace {
   /** Notes that a look failed. */
   failed(thrown: unknown): void {
     this.#failures++;
-    const data = CatgaError.is(thrown) ? thrown.data as { readonly retryAfter?: number } | undefined : undefined;
+    const data = CatgaError.is(thrown)
+      ? thrown.data as { readonly retryAfter?: number } | undefined
+      : undefined;
     this.#asked = data?.retryAfter ?? 0;
   }
 
   /** Ends a rest, or keeps the next from beginning. */
   wake(): void {
     this.#woken = true;
-    this.#wake?.();
+    this.#stir?.();
+  }
+
+  /** Has a rest look again when something is known to change. */
+  nudge(): void {
+    this.#stir?.();
   }
 
   /**
@@ -62,13 +69,19 @@ export class Pace {
   async rest(signal: AbortSignal, due: () => number): Promise<void> {
     const { clock } = this.#runtime;
     const { budget, idle } = this.#options;
-    const latest = clock.mono() + Math.max(idle, this.#asked);
-    await this.#sleep(Math.min(this.#next(), Math.max(due(), this.#asked)), signal);
+    const began = clock.mono();
+    const [earliest, latest] = [began + this.#asked, began + Math.max(idle, this.#asked)];
+    const next = began + this.#next();
     while (!this.#woken && !signal.aborted) {
-      const left = latest - clock.mono();
-      const ms = left > 0 ? budget.take() : (budget.spend(), 0);
+      const now = clock.mono();
+      const wait = Math.max(Math.min(next, now + due()), earliest) - now;
+      if (wait > 0) {
+        await this.#sleep(wait, signal);
+        continue;
+      }
+      const ms = now < latest ? budget.take() : (budget.spend(), 0);
       if (ms === 0) return;
-      await this.#sleep(Math.min(ms, left), signal);
+      await this.#sleep(Math.min(ms, latest - now), signal);
     }
     this.#woken = false;
     if (!signal.aborted) budget.spend();
@@ -84,13 +97,12 @@ export class Pace {
   }
 
   async #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    if (this.#woken || signal.aborted) return;
     const over = new AbortController();
     const end = (): void => over.abort();
-    this.#wake = end;
+    this.#stir = end;
     signal.addEventListener("abort", end, { once: true });
-    await sleep(this.#runtime.clock, Math.max(ms, 0), over.signal);
+    await sleep(this.#runtime.clock, ms, over.signal);
     signal.removeEventListener("abort", end);
-    this.#wake = undefined;
+    this.#stir = undefined;
   }
 }

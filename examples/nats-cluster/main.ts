@@ -22,13 +22,13 @@ const runtime = processRuntime({
   },
 });
 
-let node: Node | undefined;
-const server = await serve(createApp(() => node), { port: Number(PORT), hostname: "127.0.0.1", runtime });
+const life: { node?: Node } = {};
+const server = await serve(createApp(() => life.node), { port: Number(PORT), hostname: "127.0.0.1", runtime });
 const backend = await nats(NATS_URL, { runtime }).catch((error: Error) => {
   console.error(`[${name}] ${error.message}`);
   process.exit(1);
 });
-node = await joinCluster(createNode(name, runtime, say), {
+life.node = await joinCluster(createNode(name, runtime, say), {
   node: name,
   endpoint: server.url,
   backend,
@@ -37,7 +37,7 @@ node = await joinCluster(createNode(name, runtime, say), {
 say(`joined at ${server.url}`);
 
 onShutdown(async () => {
-  const left = node!.leave();
+  const left = life.node!.leave();
   await server.stop({ linger: left });
   await left;
   await backend[Symbol.asyncDispose]();

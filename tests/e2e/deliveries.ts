@@ -144,9 +144,16 @@ async function judge(report: Report, storage: Required<Storage>, log: string, ev
   report.tell("heard again", heard.length - once.size);
   const { store } = storage;
   const counters = records<number>("counters", { store, runtime: systemRuntime() });
+  const wrong: string[] = [];
   let sum = 0;
-  for (let at = 0; at < COUNTERS; at++) sum += await counters.get(`c${at}`) ?? 0;
+  for (let at = 0; at < COUNTERS; at++) {
+    const count = await counters.get(`c${at}`) ?? 0;
+    const wanted = Math.ceil((events - at) / COUNTERS);
+    sum += count;
+    if (count !== wanted) wrong.push(`c${at} is ${count}, not ${wanted}`);
+  }
   report.promise("effects of QoS 2", sum, String(events), sum === events);
+  report.none("counters that are wrong", wrong);
   const letters = await store.list("dead-letters/");
   report.none("dead letters", letters.map(({ key }) => key));
 }

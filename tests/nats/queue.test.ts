@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, test } from "bun:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { queueConformance, type QueueUnderTest } from "@catga/catga/testing";
-import { natsQueue, type NatsQueueOptions } from "../../adapters/nats/queue.ts";
+import { natsQueue } from "../../adapters/nats/queue.ts";
+import type { NatsQueueOptions } from "../../adapters/nats/queue_options.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { openLink } from "./support.ts";
 

@@ -4,7 +4,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { Queue } from "@catga/catga/ports";
-import { natsQueue, type NatsQueueOptions } from "../../adapters/nats/queue.ts";
+import { natsQueue } from "../../adapters/nats/queue.ts";
+import type { NatsQueueOptions } from "../../adapters/nats/queue_options.ts";
 import type { NatsOptions } from "../../adapters/nats/connection_options.ts";
 import { openLink, type TestLink } from "./support.ts";
 

@@ -1,7 +1,7 @@
 // The gate, stage by stage. A stage answers how many tests passed and failed, and what to show if any did.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ensureNode24, root, runtimes, tool } from "../install.mjs";
+import { ensureNode24, ensureServers, root, runtimes, tool } from "../install.mjs";
 import { installPacked, pack } from "./packed.mjs";
 import { exec } from "./process.mjs";
 import { fromJunit, fromTap, judged } from "./reports.mjs";
@@ -25,7 +25,8 @@ export function stages(folder) {
       "--quiet",
       "mod.ts",
       "src",
-      "adapters",
+      // What stands for a package of JSR names it, and JSR is not always there.
+      ...filesOf("adapters", ".ts").filter((path) => !path.endsWith(".d.ts")),
       "examples",
       "tests",
       "tools",
@@ -60,9 +61,11 @@ export function stages(folder) {
         "README.md",
       ],
     ]),
-    tests("bun", "Tests on Bun", fromJunit, (report) => [
+    // Those with processes of their own wait most of the time, so the others run beside them.
+    tests("bun", "Tests on Bun", fromJunit, (report, part) => [
       ...[bun, "test", "--timeout", "20000", "--reporter=junit", `--reporter-outfile=${report}`],
-    ]),
+      ...part,
+    ], { parts: halves() }),
     tests("deno", "Tests on Deno", fromJunit, (report) => [
       ...[deno, "test", "-A", "--no-check", "--parallel", `--junit-path=${report}`, "tests"],
     ]),
@@ -70,22 +73,41 @@ export function stages(folder) {
       ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-concurrency=2"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
-      ...testFiles("tests").filter((path) => !sourceOnly.includes(path)),
-    ], () => installPacked(folder)),
+      ...filesOf("tests", ".test.ts").filter((path) => !sourceOnly.includes(path)),
+    ], { prepare: () => installPacked(folder) }),
   ];
 
   function onTarball(name, title, command) {
     return { name, title, run: async () => ran(await exec(command(await pack(folder)))) };
   }
 
-  function tests(name, title, parse, command, prepare = () => root) {
-    const report = join(folder, `${name.replace(":", "-")}.report`);
-    const run = async () => {
-      const { code, output } = await exec(command(report), { cwd: await prepare() });
+  /** Runs a command, or one for each part beside the others, and sums up what their reports say. */
+  function tests(name, title, parse, command, { parts = [[]], prepare = () => root } = {}) {
+    const runPart = async (part, at, cwd) => {
+      const report = join(folder, `${name.replace(":", "-")}-${at}.report`);
+      const { code, output } = await exec(command(report, part), { cwd });
       return { ...judged(parse(report), code), output: withoutPassed(output) };
+    };
+    const run = async () => {
+      ensureServers();
+      const cwd = await prepare();
+      const all = await Promise.all(parts.map((part, at) => runPart(part, at, cwd)));
+      return all.reduce((sum, each) => ({
+        passed: sum.passed + each.passed,
+        failed: sum.failed + each.failed,
+        skipped: sum.skipped + each.skipped,
+        output: sum.output + (each.failed > 0 ? each.output : ""),
+      }), { passed: 0, failed: 0, skipped: 0, output: "" });
     };
     return { name, title, run, alone: true };
   }
+}
+
+/** The files of tests/e2e, and all others. */
+function halves() {
+  const files = filesOf("tests", ".test.ts");
+  const inProcesses = (path) => path.startsWith("tests/e2e/");
+  return [files.filter(inProcesses), files.filter((path) => !inProcesses(path))];
 }
 
 function withoutPassed(output) {
@@ -100,10 +122,10 @@ function ran({ code, output }) {
   return { passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0, output };
 }
 
-function testFiles(folder) {
+function filesOf(folder, ending) {
   return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((each) => {
     const path = `${folder}/${each.name}`;
-    if (each.isDirectory()) return testFiles(path);
-    return each.name.endsWith(".test.ts") ? [path] : [];
+    if (each.isDirectory()) return filesOf(path, ending);
+    return each.name.endsWith(ending) ? [path] : [];
   });
 }

@@ -1,0 +1,189 @@
+import { ChangeFeed } from "../../src/internal/change_feed.ts";
+import type { Entry } from "../../src/ports/store.ts";
+import { faultOf } from "../../src/result.ts";
+import { Pace, type PaceOptions } from "./budget_pace.ts";
+import type { Commander } from "./commander.ts";
+import { transport } from "./faults.ts";
+import { type Listed, listingOf, newsOf, type Told } from "./store_answers.ts";
+import { changesScript, listScript } from "./store_scripts.ts";
+
+/** How many looks in a row may fail before watches break off. */
+const FAILURES = 3;
+/** How many entries are read at a time when a watch begins. */
+const PAGE = 1000;
+/** How many prefixes are asked for; more are all. */
+const PREFIXES = 64;
+
+/** One watch. */
+export interface StoreWatch {
+  readonly prefix: string;
+  readonly feed: ChangeFeed<Entry>;
+  /** The revision until which it was told; `undefined` while it still reads what is there. */
+  till: number | undefined;
+}
+
+/** Looks for what has changed, for all watches of a store in this process. While nobody watches it asks for nothing. */
+export class StoreFeed {
+  readonly #commander: Commander;
+  readonly #names: readonly string[];
+  readonly #options: PaceOptions;
+  readonly #watches: Set<StoreWatch> = new Set();
+  /** When the time of what was told is over, by the monotonic clock. */
+  readonly #over: Map<string, number> = new Map();
+  #pace: Pace;
+  #born = 0;
+  #run: AbortController | undefined;
+
+  constructor(commander: Commander, names: readonly string[], options: PaceOptions) {
+    this.#commander = commander;
+    this.#names = names;
+    this.#options = options;
+    this.#pace = new Pace(commander.runtime, options);
+  }
+
+  get size(): number {
+    return this.#watches.size;
+  }
+
+  /** A watch that hears of changes from now on. */
+  open(prefix: string): StoreWatch {
+    const watch: StoreWatch = { prefix, feed: new ChangeFeed(), till: undefined };
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  /** Tells a watch what is there, and begins to look for changes. */
+  async begin(watch: StoreWatch, signal: AbortSignal | undefined): Promise<void> {
+    const { prefix } = watch;
+    const what = `watch "${prefix}"`;
+    const found: Listed[] = [];
+    let since: { readonly last: number; readonly born: number } | undefined;
+    for (let from = `[${prefix}`;;) {
+      const args = [from, prefix, PAGE];
+      const page = listingOf(what, await this.#commander.run(listScript, this.#names, args, { signal }));
+      since ??= page;
+      found.push(...page.entries);
+      if (!page.more && page.entries.length < PAGE) break;
+      from = `(${page.entries.at(-1)!.key}`;
+    }
+    if (!this.#watches.has(watch)) return;
+    watch.till = since.last;
+    watch.feed.begin(found.map(({ key, value, revision }) => ({ key, value, revision })));
+    for (const { key, left } of found) this.#time(key, left);
+    if (this.#born === 0) this.#born = since.born;
+    if (this.#run !== undefined) return this.#pace.nudge();
+    this.#run = new AbortController();
+    void this.#look(this.#run.signal);
+  }
+
+  close(watch: StoreWatch): void {
+    if (!this.#watches.delete(watch) || this.#watches.size > 0) return;
+    this.#run?.abort();
+    this.#run = undefined;
+    this.#born = 0;
+    this.#over.clear();
+    this.#pace = new Pace(this.#commander.runtime, this.#options);
+  }
+
+  breakOff(why: string): void {
+    for (const watch of [...this.#watches]) {
+      watch.feed.fail(transport(`go on to watch "${watch.prefix}"`, why));
+      this.close(watch);
+    }
+  }
+
+  /** Tells of a write of this process: at once where it came right after what a watch knows. */
+  wrote(told: Told, before: number): void {
+    let behind = false;
+    for (const watch of this.#watches) {
+      const known = watch.till !== undefined && watch.till === before;
+      if (known) this.#tell(watch, [told], revisionOf(told));
+      behind ||= !known && keyOf(told).startsWith(watch.prefix);
+    }
+    if (behind) this.#pace.wake();
+    else this.#pace.nudge();
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    const pace = this.#pace;
+    for (let more = false; !signal.aborted;) {
+      if (!more) await pace.rest(signal, () => this.#due());
+      if (signal.aborted) return;
+      try {
+        more = await this.#ask(pace, signal);
+      } catch (thrown) {
+        if (signal.aborted) return;
+        more = false;
+        pace.failed(thrown);
+        if (pace.failures >= FAILURES) return this.breakOff(faultOf(thrown).message);
+      }
+    }
+  }
+
+  /** Asks what has changed; whether there is more. */
+  async #ask(pace: Pace, signal: AbortSignal): Promise<boolean> {
+    const what = "look for changes";
+    const asked = [...this.#watches].filter(({ till }) => till !== undefined);
+    const prefixes = [...new Set(asked.map(({ prefix }) => prefix))];
+    const wanted = prefixes.length > PREFIXES ? [""] : prefixes;
+    const seen = asked.reduce((least, { till }) => Math.min(least, till!), Infinity);
+    const args = [seen === Infinity ? 0 : seen, this.#born, ...wanted];
+    const news = newsOf(what, await this.#commander.run(changesScript, this.#names, args, { signal }));
+    if (signal.aborted) return false;
+    if (news.type !== "known") {
+      this.breakOff(
+        news.type === "lost"
+          ? "Redis has lost what it kept"
+          : "so much has changed that it is no longer known",
+      );
+      return false;
+    }
+    if (this.#born === 0) this.#born = news.born;
+    pace.looked(news.changes.length > 0);
+    for (const watch of asked) this.#tell(watch, news.changes, news.till);
+    this.#postpone();
+    return news.more;
+  }
+
+  #tell(watch: StoreWatch, changes: readonly Told[], till: number): void {
+    const known = watch.till ?? till;
+    for (const told of changes) {
+      const key = keyOf(told);
+      if (revisionOf(told) <= known || !key.startsWith(watch.prefix)) continue;
+      this.#time(key, told.left);
+      watch.feed.offer(told.change);
+    }
+    watch.till = Math.max(known, till);
+  }
+
+  #time(key: string, left: number | undefined): void {
+    if (left === undefined) this.#over.delete(key);
+    else this.#over.set(key, this.#commander.runtime.clock.mono() + left + 1);
+  }
+
+  /** What should be over and is not told as gone is looked for a little later, if anybody watches it. */
+  #postpone(): void {
+    const now = this.#commander.runtime.clock.mono();
+    for (const [key, at] of this.#over) {
+      if (at > now) continue;
+      const watched = [...this.#watches].some(({ prefix }) => key.startsWith(prefix));
+      if (watched) this.#over.set(key, now + this.#options.eager);
+      else this.#over.delete(key);
+    }
+  }
+
+  /** In how many ms the time of something is over. */
+  #due(): number {
+    let next = Infinity;
+    for (const at of this.#over.values()) if (at < next) next = at;
+    return next - this.#commander.runtime.clock.mono();
+  }
+}
+
+function keyOf({ change }: Told): string {
+  return change.type === "put" ? change.entry.key : change.key;
+}
+
+function revisionOf({ change }: Told): number {
+  return change.type === "put" ? change.entry.revision : change.revision;
+}

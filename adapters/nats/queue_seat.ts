@@ -95,9 +95,11 @@ export class Seat {
     const { clock } = this.#shared.link.runtime;
     const { reign } = this.finder;
     if (delivery.until <= clock.mono() && settlement.verb !== "ack") return Promise.reject(over(settlement));
+    const asked = clock.mono();
     return this.#settle(delivery, settlement, reign).then(() => {
-      if (settlement.verb === "extend") delivery.until = clock.mono() + settlement.ms;
-      else this.#hands.delete(settlement.sequence);
+      if (settlement.verb !== "extend") this.#hands.delete(settlement.sequence);
+      // An answer may be old, where this process stood still.
+      else if (clock.mono() >= (delivery.until = asked + settlement.ms)) throw over(settlement);
       if (settlement.verb === "ack") delivery.done = true;
     });
   }

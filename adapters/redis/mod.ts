@@ -1,8 +1,11 @@
 /**
- * What nodes keep in Redis, over HTTP or by a client that is there.
+ * What nodes keep in Redis, by single requests over HTTP or by a client that is there: entries, items for groups,
+ * events, and who is where.
  *
  * @module
  */
-export { type Commander, type CommandOptions } from "./commander.ts";
-export type { Script } from "./scripts.ts";
-export type { Reply } from "./wire.ts";
+export type { PollingProfile } from "./budget.ts";
+export type { RedisDiscovery } from "./discovery.ts";
+export type { IoRedisLike, NodeRedisLike, RedisClientLike, RedisSender, UpstashLike } from "./ready.ts";
+export { redis, type RedisOptions, type RedisStorage, type RedisTarget } from "./redis.ts";
+export type { RestTarget } from "./rest.ts";

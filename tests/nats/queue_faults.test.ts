@@ -7,11 +7,12 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CatgaError, systemFault } from "../../src/result.ts";
+import type { Queue } from "@catga/catga/ports";
 import type { AskOptions, Link } from "../../adapters/nats/link.ts";
 import { natsQueue } from "../../adapters/nats/queue.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { persist, type Queues, queuesOn, runWorker, takeUntil } from "./queue_support.ts";
-import { openLink } from "./support.ts";
+import { openLink, type TestLink } from "./support.ts";
 
 let server: NatsServer;
 let queues: Queues;
@@ -109,7 +110,7 @@ describe("the server is killed", () => {
 
 describe("who looks after a group ends", () => {
   test("what it had comes to others, in order, and what others hold stays theirs", async () => {
-    const [owner, member] = [await queues.open({ ackWait: 1000 }), await queues.open({ ackWait: 1000 })];
+    const [owner, member] = [await queues.open({ ackWait: 4000 }), await queues.open({ ackWait: 4000 })];
     await owner.queue.subscribe("t", "g");
     await owner.queue.push("t", [1, 2, 3].map((at) => ({ id: `a${at}`, key: "a", payload: "" })));
     await owner.queue.push("t", [1, 2, 3].map((at) => ({ id: `b${at}`, key: "b", payload: "" })));
@@ -187,28 +188,28 @@ describe("who looks after a group ends", () => {
 });
 
 describe("what is not as it should be", () => {
+  test("a push whose answer was lost is there once when it is pushed again", async () => {
+    const link = await openLink(server.ws, { cluster: queues.cluster });
+    const { queue, stop } = await deafQueue(link, ".q.", "TRANSPORT");
+    await queue.subscribe("t", "g");
+    const push = () => queue.push("t", [{ id: "1", payload: "" }]);
+    await expect(push()).rejects.toMatchObject({ code: "TRANSPORT" });
+    await push();
+    expect((await queue.backlog("t", "g")).items).toBe(1);
+    await stop();
+  }, 30_000);
+
   test("what an answer brought that was lost is given back when its asker asks again", async () => {
     const { queue } = await queues.open();
     await queue.subscribe("t", "g");
     const link = await openLink(server.ws, { cluster: queues.cluster });
-    let losses = 0;
-    const deaf: Link = Object.create(link, {
-      ask: {
-        value: async (subject: string, ...rest: [(Uint8Array | string)?, AskOptions?]) => {
-          const answer = await link.ask(subject, ...rest);
-          if (!subject.includes(".qm.") || losses++ > 0) return answer;
-          throw new CatgaError(systemFault("CANCELLED", "nobody hears it"));
-        },
-      },
-    });
-    const other = await natsQueue(deaf, { bytes: 2 ** 26 });
+    const { queue: other, stop } = await deafQueue(link, ".qm.", "CANCELLED");
     await queue.push("t", [{ id: "1", key: "k", payload: "" }]);
     const options = { max: 1, lease: 1_000_000 };
     await expect(other.pull("t", "g", options)).rejects.toMatchObject({ code: "CANCELLED" });
     const [again] = await other.pull("t", "g", { ...options, wait: 10_000 });
     expect([again?.id, again?.attempt]).toEqual(["1", 2]);
-    await other[Symbol.asyncDispose]();
-    await link[Symbol.asyncDispose]();
+    await stop();
   }, 30_000);
 
   test("a server that knows not all groups yet loses nothing that one of them has done with", async () => {
@@ -312,6 +313,32 @@ describe("what is not as it should be", () => {
     expect(await takeUntil(other, "t", "g", (ids) => ids.length === 2)).toEqual(["2", "3"]);
   }, 30_000);
 });
+
+/** A queue that does not hear the first answer from such a subject. */
+async function deafQueue(
+  link: TestLink,
+  subjects: string,
+  code: "TRANSPORT" | "CANCELLED",
+): Promise<{ readonly queue: Queue; stop(): Promise<void> }> {
+  let losses = 0;
+  const deaf: Link = Object.create(link, {
+    ask: {
+      value: async (subject: string, ...rest: [(Uint8Array | string)?, AskOptions?]) => {
+        const answer = await link.ask(subject, ...rest);
+        if (!subject.includes(subjects) || losses++ > 0) return answer;
+        throw new CatgaError(systemFault(code, "nobody hears it"));
+      },
+    },
+  });
+  const queue = await natsQueue(deaf, { bytes: 2 ** 26 });
+  return {
+    queue,
+    stop: async () => {
+      await queue[Symbol.asyncDispose]();
+      await link[Symbol.asyncDispose]();
+    },
+  };
+}
 
 function lines(journal: string): string[][] {
   return readFileSync(journal, "utf8").trimEnd().split("\n").map((line) => line.split(" "));

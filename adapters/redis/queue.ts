@@ -1,0 +1,181 @@
+import type {
+  Delivery,
+  PullOptions,
+  Queue,
+  QueueBacklog,
+  QueueItem,
+  QueueOptions,
+  SubscribeOptions,
+} from "../../src/ports/queue.ts";
+import {
+  checkGroup,
+  checkIdle,
+  checkPull,
+  checkPush,
+  noGroup,
+  queueFull,
+} from "../../src/ports/queue_faults.ts";
+import type { Commander } from "./commander.ts";
+import { QueueAcks } from "./queue_acks.ts";
+import { type DeliveryGroup, pushedRow, RedisDelivery, type TakenRow } from "./queue_delivery.ts";
+import { type Look, QueueDesk } from "./queue_desk.ts";
+import { QueueDesks } from "./queue_desks.ts";
+import { Pace, type PollOptions } from "./queue_pace.ts";
+import { BACKLOG, PUSH, SUBSCRIBE, UNSUBSCRIBE } from "./queue_scripts_groups.ts";
+import { TAKE } from "./queue_scripts_items.ts";
+import { checkedName, tagOf } from "./queue_tag.ts";
+import type { Script } from "./scripts.ts";
+import type { Reply } from "./wire.ts";
+
+/** What {@linkcode redisQueue} takes. */
+export interface RedisQueueOptions {
+  /** What keys begin with: whoever gives the same name shares the queue. @default "catga" */
+  readonly name?: string;
+  /** How long the name of an item is remembered, in ms. @default 86400000 (a day) */
+  readonly window?: number;
+  /** How many names a topic remembers at most; beyond that the oldest are forgotten. @default 100000 */
+  readonly names?: number;
+  /** How many items a topic takes, counted once for each group that has them; more are `OVERLOADED`. @default 1000000 */
+  readonly items?: number;
+  /** How often it is asked for items while somebody waits, 20 times a minute for all idle groups if left out. */
+  readonly poll?: PollOptions;
+}
+
+/** How many groups a topic may have, and how many may wait at a time. */
+const GROUPS = 1000;
+const WAITS = 10_000;
+/** How many items are taken at once. */
+const TAKE_MOST = 1000;
+
+/**
+ * A queue in Redis. Each operation is one script and happens at one instant by Redis' clock; all of a topic is in one
+ * place of a Redis Cluster. A push is one request, so it can't be larger than what the server takes at once.
+ *
+ * Whoever waits polls: what is pushed, given back or acknowledged through this object is heard at once, what others do
+ * when the pace allows, so a wait may end with none though another has just pushed. What is due later is asked for then.
+ */
+export function redisQueue(commander: Commander, options: RedisQueueOptions = {}): Queue {
+  return new RedisQueue(commander, options);
+}
+
+class RedisQueue implements Queue {
+  readonly ordered = true;
+  readonly window: number;
+  readonly #commander: Commander;
+  readonly #name: string;
+  readonly #names: number;
+  readonly #items: number;
+  readonly #poll: PollOptions;
+  readonly #acks: QueueAcks = new QueueAcks();
+  readonly #desks: QueueDesks = new QueueDesks((topic, group) => this.#desk(topic, group));
+
+  constructor(commander: Commander, options: RedisQueueOptions) {
+    const { name = "catga", window = 86_400_000, names = 100_000, items = 1_000_000, poll = {} } = options;
+    for (const [what, value] of Object.entries({ window, names, items })) {
+      if (value >= 1 && value < Infinity) continue;
+      throw new RangeError(`Cannot make a queue: ${what} is ${value}, but must be 1 or more`);
+    }
+    this.#commander = commander;
+    this.#name = checkedName(name);
+    this.window = window;
+    this.#names = names;
+    this.#items = items;
+    this.#poll = poll;
+    void new Pace(commander.runtime.clock, poll);
+  }
+
+  async push(topic: string, items: readonly QueueItem[], { signal }: QueueOptions = {}): Promise<void> {
+    checkPush(topic, items);
+    if (items.length === 0) return;
+    const args = [this.window, this.#names, this.#items, ...items.flatMap(pushedRow)];
+    if (await this.#run(PUSH, topic, args, signal) === "full") {
+      throw queueFull(`push to "${topic}"`, `it has ${this.#items} items, as many as it takes`);
+    }
+    this.#desks.expect(topic, 0);
+  }
+
+  async subscribe(topic: string, group: string, { idle, signal }: SubscribeOptions = {}): Promise<void> {
+    checkGroup(topic, group);
+    checkIdle(group, idle);
+    if (await this.#run(SUBSCRIBE, topic, [group, idle ?? "", GROUPS], signal) === "full") {
+      throw queueFull(`subscribe "${group}" to "${topic}"`, `it has ${GROUPS} groups, as many as it takes`);
+    }
+    this.#desks.expect(topic, 0, group);
+  }
+
+  async unsubscribe(topic: string, group: string, { signal }: QueueOptions = {}): Promise<void> {
+    checkGroup(topic, group);
+    while (await this.#run(UNSUBSCRIBE, topic, [group], signal) === 1);
+    this.#desks.expect(topic, 0, group);
+  }
+
+  async pull(topic: string, group: string, options: PullOptions): Promise<readonly Delivery[]> {
+    checkPull(topic, group, options);
+    const desk = this.#desks.get(topic, group);
+    if ((options.wait ?? 0) === 0) return await desk.now(options);
+    if (this.#desks.waiting >= WAITS) {
+      throw queueFull(`wait for "${group}" of "${topic}"`, `${WAITS} wait already, as many as may`);
+    }
+    return await desk.wait(options);
+  }
+
+  async backlog(topic: string, group: string, { signal }: QueueOptions = {}): Promise<QueueBacklog> {
+    checkGroup(topic, group);
+    const found = await this.#run(BACKLOG, topic, [group], signal);
+    if (found === null) throw noGroup(topic, group);
+    const [items, leased, age] = (found as readonly Reply[]).map(Number) as [number, number, number];
+    return { items, leased, age: age / 1000 };
+  }
+
+  async #take(topic: string, group: string, max: number, lease: number, wait: number): Promise<Look> {
+    const args = [group, Math.min(max, TAKE_MOST), lease, Math.max(wait, 0)];
+    const found = await this.#run(TAKE, topic, args);
+    if (found === null) throw noGroup(topic, group);
+    const [rows, next, more, idle, number] = found as readonly Reply[];
+    const taker = this.#group(topic, group, String(number));
+    return {
+      taken: (rows as readonly TakenRow[]).map((row) => new RedisDelivery(taker, row)),
+      next: timeOf(next),
+      more: more === 1,
+      idle: timeOf(idle),
+    };
+  }
+
+  #group(topic: string, group: string, number: string): DeliveryGroup {
+    return {
+      tag: this.#tag(topic),
+      number,
+      acks: this.#acks,
+      run: (script, args) => this.#run(script, topic, args),
+      expect: (ms) => this.#desks.expect(topic, ms, group),
+    };
+  }
+
+  #desk(topic: string, group: string): QueueDesk {
+    return new QueueDesk({
+      clock: this.#commander.runtime.clock,
+      poll: this.#poll,
+      what: `pull "${group}" of "${topic}"`,
+      busy: () => this.#desks.busy,
+      take: (max, lease, wait) => this.#take(topic, group, max, lease, wait),
+    });
+  }
+
+  #run(
+    script: Script,
+    topic: string,
+    args: readonly (string | number)[],
+    signal?: AbortSignal,
+  ): Promise<Reply> {
+    return this.#commander.run(script, [this.#tag(topic)], args, { signal });
+  }
+
+  #tag(topic: string): string {
+    return tagOf(this.#name, "q", topic);
+  }
+}
+
+function timeOf(ms: Reply | undefined): number | undefined {
+  const time = Number(ms);
+  return time < 0 ? undefined : time;
+}

@@ -1,0 +1,166 @@
+import type { Delivery, PullOptions } from "../../src/ports/queue.ts";
+import { queueCancelled } from "../../src/ports/queue_faults.ts";
+import type { Clock } from "../../src/ports/runtime.ts";
+import { Pace, type PollOptions } from "./queue_pace.ts";
+
+/** What was found when a group was asked for items. */
+export interface Look {
+  readonly taken: readonly Delivery[];
+  /** When there may be something that is not there yet, in ms; `undefined` for never. */
+  readonly next: number | undefined;
+  /** Not everything was looked at. */
+  readonly more: boolean;
+  /** After how many ms the group ends unless it is asked; `undefined` for never. */
+  readonly idle: number | undefined;
+}
+
+/** What a desk needs of its queue. */
+export interface DeskHost {
+  readonly clock: Pick<Clock, "mono" | "timer">;
+  readonly poll: PollOptions;
+  /** What is done, for messages. */
+  readonly what: string;
+  /** How many desks have somebody who waits, with this one. */
+  busy(): number;
+  take(max: number, lease: number, wait: number): Promise<Look>;
+}
+
+interface Seeker {
+  readonly max: number;
+  readonly lease: number;
+  readonly until: number;
+  isOver: boolean;
+  end(taken: readonly Delivery[]): void;
+  fail(thrown: unknown): void;
+}
+
+/** Where those of this process wait for the items of a group. One asks for all of them, by a pace that slows down. */
+export class QueueDesk {
+  readonly #host: DeskHost;
+  readonly #pace: Pace;
+  readonly #seekers: Set<Seeker> = new Set();
+  #stop: (() => void) | undefined;
+  #looking = false;
+  #woken = false;
+
+  constructor(host: DeskHost) {
+    this.#host = host;
+    this.#pace = new Pace(host.clock, host.poll);
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.#seekers.size;
+  }
+
+  /** There may be something to take in so many ms. */
+  expect(ms: number): void {
+    if (ms > 0) {
+      this.#pace.expect(ms);
+    } else {
+      this.#woken = true;
+      this.#pace.hurry();
+    }
+    this.#plan();
+  }
+
+  /** Takes what there is. What comes when nobody wants it any more is given back. */
+  async now({ max, lease, signal }: PullOptions): Promise<readonly Delivery[]> {
+    for (;;) {
+      if (signal?.aborted) throw queueCancelled(this.#host.what);
+      const { taken, more } = await this.#host.take(max, lease, 0);
+      if (signal?.aborted) {
+        giveBack(taken);
+        throw queueCancelled(this.#host.what);
+      }
+      if (taken.length > 0 || !more) return taken;
+    }
+  }
+
+  /** Waits for the first item. */
+  wait({ max, lease, wait = 0, signal }: PullOptions): Promise<readonly Delivery[]> {
+    if (signal?.aborted) return Promise.reject(queueCancelled(this.#host.what));
+    const { clock, what } = this.#host;
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        seeker.isOver = true;
+        stop();
+        signal?.removeEventListener("abort", abort);
+        this.#seekers.delete(seeker);
+        if (this.#seekers.size === 0) this.#rest();
+      };
+      const abort = (): void => seeker.fail(queueCancelled(what));
+      const seeker: Seeker = {
+        max,
+        lease,
+        until: clock.mono() + wait,
+        isOver: false,
+        end: (taken) => (leave(), resolve(taken)),
+        fail: (thrown) => (leave(), reject(thrown)),
+      };
+      // Who is being looked for gets what is found also when that takes longer than the wait.
+      const stop = clock.timer(wait, () => {
+        if (!this.#looking || this.#first() !== seeker) seeker.end([]);
+      });
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#seekers.add(seeker);
+      this.#plan();
+    });
+  }
+
+  #first(): Seeker | undefined {
+    return this.#seekers.values().next().value;
+  }
+
+  #plan(): void {
+    this.#rest();
+    if (this.#looking || this.#seekers.size === 0) return;
+    const { left } = this.#pace;
+    if (left === 0) void this.#look();
+    else this.#stop = this.#host.clock.timer(left, () => void this.#look());
+  }
+
+  async #look(): Promise<void> {
+    this.#rest();
+    this.#looking = true;
+    try {
+      for (let seeker = this.#first(); seeker !== undefined; seeker = this.#first()) {
+        if (!await this.#lookFor(seeker)) break;
+      }
+    } catch (thrown) {
+      this.#pace.rest(this.#host.busy());
+      for (const seeker of this.#seekers) seeker.fail(thrown);
+    } finally {
+      this.#looking = false;
+      this.#plan();
+    }
+  }
+
+  /** Answers whether to look on at once. */
+  async #lookFor(seeker: Seeker): Promise<boolean> {
+    const { clock, take, busy } = this.#host;
+    this.#woken = false;
+    const { taken, more, next, idle } = await take(seeker.max, seeker.lease, seeker.until - clock.mono());
+    if (taken.length > 0) {
+      this.#pace.hurry();
+      if (seeker.isOver) giveBack(taken);
+      else seeker.end(taken);
+      return true;
+    }
+    if (!seeker.isOver && seeker.until <= clock.mono()) seeker.end([]);
+    if (more || this.#woken) return true;
+    this.#pace.rest(busy());
+    if (next !== undefined) this.#pace.expect(Math.max(next, 1));
+    if (idle !== undefined) this.#pace.expect(idle / 2);
+    return false;
+  }
+
+  #rest(): void {
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+}
+
+function giveBack(taken: readonly Delivery[]): void {
+  void Promise.allSettled(taken.map((delivery) => delivery.retry(0)));
+}

@@ -61,16 +61,16 @@ export function stages(folder) {
         "README.md",
       ],
     ]),
-    // Those with processes of their own wait most of the time, so the others run beside them.
+    // Those with processes and servers of their own wait most of the time, so the others run beside them.
     tests("bun", "Tests on Bun", fromJunit, (report, part) => [
       ...[bun, "test", "--timeout", "20000", "--reporter=junit", `--reporter-outfile=${report}`],
       ...part,
-    ], { parts: halves() }),
+    ], { parts: shares() }),
     tests("deno", "Tests on Deno", fromJunit, (report) => [
       ...[deno, "test", "-A", "--no-check", "--parallel", `--junit-path=${report}`, "tests"],
     ]),
     tests("node", "Tests on Node, against the packed package", fromTap, (report) => [
-      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-concurrency=2"],
+      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-concurrency=4"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
       ...filesOf("tests", ".test.ts").filter((path) => !sourceOnly.includes(path)),
@@ -85,7 +85,7 @@ export function stages(folder) {
   function tests(name, title, parse, command, { parts = [[]], prepare = () => root } = {}) {
     const runPart = async (part, at, cwd) => {
       const report = join(folder, `${name.replace(":", "-")}-${at}.report`);
-      const { code, output } = await exec(command(report, part), { cwd });
+      const { code, output } = await exec(command(report, part), { cwd, env: { DENO_JOBS: "4" } });
       return { ...judged(parse(report), code), output: withoutPassed(output) };
     };
     const run = async () => {
@@ -103,11 +103,13 @@ export function stages(folder) {
   }
 }
 
-/** The files of tests/e2e, and all others. */
-function halves() {
-  const files = filesOf("tests", ".test.ts");
-  const inProcesses = (path) => path.startsWith("tests/e2e/");
-  return [files.filter(inProcesses), files.filter((path) => !inProcesses(path))];
+/** The files with processes of their own, those with servers, and all others. */
+function shares() {
+  const shares = [[], [], []];
+  for (const path of filesOf("tests", ".test.ts")) {
+    shares[path.startsWith("tests/e2e/") ? 0 : /^tests\/(?:nats|redis)\//.test(path) ? 1 : 2].push(path);
+  }
+  return shares;
 }
 
 function withoutPassed(output) {

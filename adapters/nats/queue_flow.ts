@@ -16,6 +16,8 @@ const ENOUGH = 512;
 const ON_THEIR_WAY = 2000;
 /** How often to see where strays are, in ms. */
 const LOOKING = 250;
+/** After how many times `ackWait` what was given back has come again. */
+const AGAIN = 1.5;
 /** How many lost hand-outs are asked for by their places in the stream. */
 const REACH = 20_000;
 
@@ -60,7 +62,7 @@ export class Flow {
       handedOut: (count) => this.#counted(count + 1),
       refused: (code) => code === 404 || code === 408 ? this.refill() : host.broken(),
     });
-    this.#doubt(state.num_ack_pending);
+    this.#doubt(state.num_ack_pending, state.delivered.stream_seq);
   }
 
   close(): void {
@@ -119,6 +121,20 @@ export class Flow {
     });
   }
 
+  /** Frees what waits for items that were given back, where the server has none but those that are here. */
+  async seekGivenBack(): Promise<void> {
+    const { shared: { link, ackWait }, stock: { gate, held }, stream, names: { digest } } = this.#host;
+    // Until then the server hands out again also what it did not hear that it has back.
+    const until = this.#clock.mono() - AGAIN * ackWait;
+    if (!gate.awaits(until)) return;
+    const { delivered, num_ack_pending } = await readConsumer(link, stream, digest);
+    let here = 0;
+    for (const { sequence, acking } of held.values()) {
+      if (sequence <= delivered.stream_seq && acking === undefined) here++;
+    }
+    if (num_ack_pending <= here) gate.forget(until);
+  }
+
   /** After the connection was lost: whatever was handed out since and did not come was lost with it. */
   recount({ delivered, num_ack_pending }: ConsumerState): void {
     const { shared: { acks }, stock: { gate }, stream, names: { digest } } = this.#host;
@@ -131,8 +147,8 @@ export class Flow {
         acks.tell(prefix + place + rest, nak(0));
       }
     }
-    gate.strays = 0;
-    this.#doubt(strays);
+    gate.foundAll();
+    this.#doubt(strays, delivered.stream_seq);
   }
 
   #item(message: Msg): void {
@@ -149,8 +165,9 @@ export class Flow {
       known.times = times;
       known.touched = now;
     } else {
+      const isClaimed = stock.gate.claims.has(sequence);
       this.#take(message, handOut, now);
-      if (times > 1) stock.gate.strays--;
+      if (times > 1 && !isClaimed) stock.gate.found(sequence);
     }
     if (sequence > this.#seen) this.#seen = sequence;
     this.refill();
@@ -175,16 +192,16 @@ export class Flow {
     if (next <= this.#next) return;
     const strays = next - this.#next;
     this.#next = next;
-    this.#doubt(strays);
+    this.#doubt(strays, Infinity);
   }
 
-  /** So many more are with nobody knows whom. */
-  #doubt(strays: number): void {
+  /** So many more are with nobody knows whom, up to a place in the stream. */
+  #doubt(strays: number, place: number): void {
     const { gate } = this.#host.stock;
-    const known = gate.strays;
     if (strays <= 0) return;
-    gate.strays = known + strays;
-    if (known === 0) void this.#seekStrays();
+    const isFirst = gate.strays === 0;
+    gate.doubt(strays, place);
+    if (isFirst) void this.#seekStrays();
   }
 
   /** How many of those up to a place in the stream are known to be held by whom. */
@@ -205,10 +222,10 @@ export class Flow {
       if (signal.aborted) return;
       const state = await readConsumer(link, stream, names.digest).catch(() => undefined);
       const known = state === undefined ? 0 : this.#known(state.delivered.stream_seq);
-      if (state !== undefined && state.num_ack_pending <= known) gate.strays = 0;
+      if (state !== undefined && state.num_ack_pending <= known) gate.foundAll();
       else if (this.#clock.mono() >= until && link.up) {
         log("warn", "queue_strays", `${gate.strays} items of "${names.topic}" did not come back`);
-        gate.strays = 0;
+        gate.foundAll();
       }
     }
     arrived();

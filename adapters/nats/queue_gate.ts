@@ -21,6 +21,8 @@ export class Gate {
   readonly #blocked: Map<string, number> = new Map();
   #waiting: HeldItem[] = [];
   #strays = 0;
+  /** Up to which place in the stream they are. */
+  #place = 0;
 
   constructor(exits: GateExits) {
     this.#exits = exits;
@@ -31,9 +33,23 @@ export class Gate {
     return this.#strays;
   }
 
-  set strays(count: number) {
-    this.#strays = Math.max(0, count);
-    if (this.#strays === 0) this.#open();
+  /** So many more are with nobody knows whom, up to a place in the stream. */
+  doubt(count: number, place: number): void {
+    this.#strays += count;
+    this.#place = Math.max(this.#place, place);
+  }
+
+  /** Somebody has what stands there, or it came again: one fewer, if it was one of them. */
+  found(sequence: number): void {
+    if (this.#strays === 0 || sequence > this.#place) return;
+    if (this.#strays === 1) this.foundAll();
+    else this.#strays--;
+  }
+
+  /** There are none, or nobody waits for them any longer. */
+  foundAll(): void {
+    this.#strays = this.#place = 0;
+    this.#open();
   }
 
   get waiting(): readonly HeldItem[] {
@@ -91,6 +107,21 @@ export class Gate {
     claim.item = undefined;
     claim.back = true;
     claim.until = now + delay + FORGOTTEN;
+  }
+
+  /** Whether something that was given back until then has not come again. */
+  awaits(until: number): boolean {
+    for (const claim of this.#claims.values()) {
+      if (claim.back && claim.until - FORGOTTEN <= until) return true;
+    }
+    return false;
+  }
+
+  /** What was given back until then does not come again: somebody had done with it. */
+  forget(until: number): void {
+    for (const claim of [...this.#claims.values()]) {
+      if (claim.back && claim.until - FORGOTTEN <= until) this.#drop(claim);
+    }
   }
 
   /** Looks for claims that are over. */

@@ -174,6 +174,7 @@ export class Reign {
       if (!isOwner) return this.close(true);
       this.#confirmed = Math.max(this.#confirmed, began);
       this.#flow.refill();
+      await this.#flow.seekGivenBack();
       this.#waits.serve();
     } catch {
       // Tried again; without a word for too long nothing is handed out.

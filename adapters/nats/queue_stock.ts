@@ -112,7 +112,7 @@ export class Stock {
     const item = this.held.get(sequence);
     if (item !== undefined && !this.gate.waiting.includes(item)) return undefined;
     const kept = this.gate.claim(claim, this.#clock.mono());
-    if (item === undefined) this.gate.strays--;
+    if (item === undefined) this.gate.found(sequence);
     return kept;
   }
 

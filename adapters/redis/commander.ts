@@ -47,6 +47,9 @@ export interface CommanderOptions extends Partial<TurnsOptions> {
 /** Makes a commander that sends by a wire. Disposing it waits for what is under way and closes the wire. */
 export function createCommander(wire: Wire, options: CommanderOptions): Commander {
   const { runtime, timeout = 5000, requests = 8, batch = 256, limit = 10_000 } = options;
+  for (const [name, value] of Object.entries({ timeout, requests, batch, limit })) {
+    if (!(value >= 1)) throw new RangeError(`Cannot use Redis: ${name} is ${value}, but must be 1 or more`);
+  }
   const turns = new CommandTurns(wire, runtime.clock, { timeout, requests, batch, limit });
   const start = runtime.random.u32() * TAGS;
   let runs = 0;
@@ -58,7 +61,7 @@ export function createCommander(wire: Wire, options: CommanderOptions): Commande
     const rest = [String(keys.length), ...keys, ...args, tag];
     let answer = await turns.call(["EVALSHA", digestOf(script), ...rest], what, signal, isUnknown);
     if (answer === UNKNOWN) answer = await turns.call(["EVAL", sourceOf(script), ...rest], what, signal);
-    if (!Array.isArray(answer) || answer[0] !== tag || answer.length > 2) {
+    if (!Array.isArray(answer) || answer[0] !== tag) {
       throw transport(what, "the answer is not to this question, so it may have been done");
     }
     return (answer as readonly Reply[])[1] ?? null;

@@ -17,7 +17,7 @@ import {
 } from "../../src/ports/queue_faults.ts";
 import type { Commander } from "./commander.ts";
 import { QueueAcks } from "./queue_acks.ts";
-import { type DeliveryGroup, pushedRow, RedisDelivery, type TakenRow } from "./queue_delivery.ts";
+import { type DeliveryGroup, type Hold, pushedItem, RedisDelivery } from "./queue_delivery.ts";
 import { type Look, QueueDesk } from "./queue_desk.ts";
 import { QueueDesks } from "./queue_desks.ts";
 import { Pace, type PollOptions } from "./queue_pace.ts";
@@ -87,7 +87,7 @@ class RedisQueue implements Queue {
   async push(topic: string, items: readonly QueueItem[], { signal }: QueueOptions = {}): Promise<void> {
     checkPush(topic, items);
     if (items.length === 0) return;
-    const args = [this.window, this.#names, this.#items, ...items.flatMap(pushedRow)];
+    const args = [this.window, this.#names, this.#items, ...items.flatMap(pushedItem)];
     if (await this.#run(PUSH, topic, args, signal) === "full") {
       throw queueFull(`push to "${topic}"`, `it has ${this.#items} items, as many as it takes`);
     }
@@ -124,21 +124,22 @@ class RedisQueue implements Queue {
     const found = await this.#run(BACKLOG, topic, [group], signal);
     if (found === null) throw noGroup(topic, group);
     const [items, leased, age] = (found as readonly Reply[]).map(Number) as [number, number, number];
-    return { items, leased, age: age / 1000 };
+    return { items, leased, age: Math.ceil(age / 1000) };
   }
 
   async #take(topic: string, group: string, max: number, lease: number, wait: number): Promise<Look> {
     const args = [group, Math.min(max, TAKE_MOST), lease, Math.max(wait, 0)];
     const found = await this.#run(TAKE, topic, args);
     if (found === null) throw noGroup(topic, group);
-    const [rows, next, more, idle, number] = found as readonly Reply[];
+    const [rows, next, more, idle, number, id] = found as readonly Reply[];
     const taker = this.#group(topic, group, String(number));
-    return {
-      taken: (rows as readonly TakenRow[]).map((row) => new RedisDelivery(taker, row)),
-      next: timeOf(next),
-      more: more === 1,
-      idle: timeOf(idle),
-    };
+    const words = rows as readonly Reply[];
+    const hold: Hold = { id: String(id), size: words.length / 4 };
+    const taken = Array.from({ length: hold.size }, (_, at) => {
+      const [item, attempt, key, text] = words.slice(4 * at, 4 * at + 4) as [string, number, string, string];
+      return new RedisDelivery(taker, { item, hold, attempt, key, text });
+    });
+    return { taken, next: timeOf(next), more: more === 1, idle: timeOf(idle) };
   }
 
   #group(topic: string, group: string, number: string): DeliveryGroup {

@@ -1,16 +1,16 @@
 import { createTurn } from "../../src/internal/turn.ts";
-import type { DeliveryGroup } from "./queue_delivery.ts";
+import type { DeliveryGroup, Hold, TakenItem } from "./queue_delivery.ts";
 import { ACK } from "./queue_scripts_items.ts";
-import type { Reply } from "./wire.ts";
 
 interface Ack {
   readonly group: DeliveryGroup;
-  readonly words: readonly (string | number)[];
+  readonly hold: Hold;
+  readonly word: string;
   readonly resolve: (done: boolean) => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** How many are sent in one command. */
+/** How many are sent in one command; what was taken at once goes together. */
 const BATCH = 500;
 
 /** Sends what one turn acknowledges in one command a group. */
@@ -19,31 +19,57 @@ export class QueueAcks {
   readonly #turn: () => void = createTurn(() => this.#waiting.length, () => this.flush());
 
   /** Resolves to whether the item is done with. */
-  add(group: DeliveryGroup, item: string, attempt: number, key: string): Promise<boolean> {
+  add(group: DeliveryGroup, { item, hold, attempt, key }: TakenItem): Promise<boolean> {
+    const word = attempt === 1 && key === "" ? item : `${item} ${attempt}${key}`;
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ group, words: [item, attempt, key], resolve, reject });
+      this.#waiting.push({ group, hold, word, resolve, reject });
       this.#turn();
     });
   }
 
   /** Sends those that wait at once, so that what is asked for next comes after them. */
   flush(): void {
-    const all = Map.groupBy(this.#waiting, ({ group }) => `${group.tag} ${group.number}`);
+    const groups = Map.groupBy(this.#waiting, ({ group }) => `${group.tag} ${group.number}`);
     this.#waiting = [];
-    for (const acks of all.values()) {
-      for (let at = 0; at < acks.length; at += BATCH) void send(acks.slice(at, at + BATCH));
+    for (const acks of groups.values()) {
+      let batch: (readonly Ack[])[] = [];
+      let size = 0;
+      for (const hold of Map.groupBy(acks, ({ hold }) => hold).values()) {
+        batch.push(hold);
+        size += hold.length;
+        if (size < BATCH) continue;
+        void send(batch);
+        [batch, size] = [[], 0];
+      }
+      if (size > 0) void send(batch);
     }
   }
 }
 
-async function send(acks: readonly Ack[]): Promise<void> {
-  const { group } = acks[0]!;
+/** Sends the acks of a group, those of each hold together. */
+async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): Promise<void> {
+  const { group } = holds[0]![0]!;
+  const words = holds.flatMap((acks) => [
+    acks[0]!.hold.id,
+    acks.length,
+    ...(whole && isAll(acks) ? ["all"] : acks.map(({ word }) => word)),
+  ]);
   try {
-    const answer = await group.run(ACK, [group.number, ...acks.flatMap(({ words }) => words)]);
-    const [answers, freed] = answer as readonly [readonly Reply[], number];
-    for (const [at, { resolve }] of acks.entries()) resolve(answers[at] === 1);
+    const [answers, freed] = await group.run(ACK, [group.number, ...words]) as readonly [string[], number];
+    for (const [at, acks] of holds.entries()) {
+      const answer = answers[at]!;
+      if (answer === "none") void send([acks], false);
+      else for (const [n, { resolve }] of acks.entries()) resolve(answer === "all" || answer[n] === "1");
+    }
     if (freed > 0) group.expect(0);
   } catch (thrown) {
-    for (const { reject } of acks) reject(thrown);
+    for (const { reject } of holds.flat()) reject(thrown);
   }
+}
+
+/** Whether these are all that was taken at once, none of them for the second time or with a key. */
+function isAll(acks: readonly Ack[]): boolean {
+  const [{ hold }] = acks as readonly [Ack];
+  return acks.length === hold.size && acks.every(({ word }) => !word.includes(" ")) &&
+    new Set(acks.map(({ word }) => word)).size === hold.size;
 }

@@ -7,8 +7,24 @@ import { EXTEND, RETRY } from "./queue_scripts_items.ts";
 import type { Script } from "./scripts.ts";
 import type { Reply } from "./wire.ts";
 
+/** What was taken at once. */
+export interface Hold {
+  readonly id: string;
+  /** How many items it had. */
+  readonly size: number;
+}
+
 /** An item as a script answers it. */
-export type TakenRow = readonly [item: string, id: string, payload: string, key: string, attempt: number];
+export interface TakenItem {
+  /** Its number. */
+  readonly item: string;
+  readonly hold: Hold;
+  readonly attempt: number;
+  /** `k` and the key; empty if it has none. */
+  readonly key: string;
+  /** All else. */
+  readonly text: string;
+}
 
 /** What a delivery needs of its group. */
 export interface DeliveryGroup {
@@ -21,9 +37,11 @@ export interface DeliveryGroup {
   expect(ms: number): void;
 }
 
-/** What a push sends of an item. */
-export function pushedRow({ id, key, payload, delay = 0 }: QueueItem): (string | number)[] {
-  const text = typeof payload === "string" ? `t${payload}` : `b${toBase64(payload)}`;
+/** What a push sends of an item. The name stands before the payload, with its length and the kind of payload. */
+export function pushedItem({ id, key, payload, delay = 0 }: QueueItem): (string | number)[] {
+  const text = typeof payload === "string"
+    ? `${id.length}t${id}${payload}`
+    : `${id.length}b${id}${toBase64(payload)}`;
   return [id, key === undefined ? "" : `k${key}`, text, delay];
 }
 
@@ -35,24 +53,25 @@ export class RedisDelivery implements Delivery {
   readonly attempt: number;
   readonly pushed: number;
   readonly #group: DeliveryGroup;
-  readonly #row: TakenRow;
+  readonly #taken: TakenItem;
   #done = false;
 
-  constructor(group: DeliveryGroup, row: TakenRow) {
-    const [item, id, payload, key, attempt] = row;
-    this.id = id;
+  constructor(group: DeliveryGroup, taken: TakenItem) {
+    const { item, attempt, key, text } = taken;
+    const kind = text.search(/[tb]/);
+    const end = kind + 1 + Number(text.slice(0, kind));
+    this.id = text.slice(kind + 1, end);
     this.key = key === "" ? undefined : key.slice(1);
-    this.payload = payload.startsWith("t") ? payload.slice(1) : fromBase64(payload.slice(1));
+    this.payload = text[kind] === "t" ? text.slice(end) : fromBase64(text.slice(end));
     this.attempt = attempt;
     this.pushed = Math.floor(Number(item) / 1000);
     this.#group = group;
-    this.#row = row;
+    this.#taken = taken;
   }
 
   async ack(): Promise<void> {
     if (this.#done) return;
-    const [item, , , key, attempt] = this.#row;
-    if (!await this.#group.acks.add(this.#group, item, attempt, key)) throw leaseOver("acknowledge", this.id);
+    if (!await this.#group.acks.add(this.#group, this.#taken)) throw leaseOver("acknowledge", this.id);
     this.#done = true;
   }
 
@@ -68,9 +87,9 @@ export class RedisDelivery implements Delivery {
 
   async #change(script: Script, verb: string, ms: number): Promise<void> {
     const { number, acks, run, expect } = this.#group;
-    const [item, , , , attempt] = this.#row;
+    const { item, hold, attempt } = this.#taken;
     acks.flush();
-    if (await run(script, [number, item, attempt, ms]) !== 1) throw leaseOver(verb, this.id);
+    if (await run(script, [number, item, hold.id, attempt, ms]) !== 1) throw leaseOver(verb, this.id);
     expect(ms);
   }
 }

@@ -5,9 +5,9 @@
  * which they are known; `t:g` groups by name; `t:x` those that end when idle, by that time; `t:h` how many groups still
  * have an item, where it was more than one; `t:e` the groups that have ended and left something.
  *
- * Of a group: `t:<number>` its state, then with `:o` the items that it has looked at and not done with; `:d` those of
- * them that are due, by when; `:l` those in hands, by until when; `:a` how often an item came back; `:t` the last item
- * of each key; `:n` the item behind an item with its key, and when it is due.
+ * Of a group: `t:<number>` its state, then of the items up to its `cursor` with `:d` those that are due, by when; `:l`
+ * what is held, by until when, and with `:h` the items of each hold; `:b` those behind another with their key; `:a` how often an item came back; `:t` the
+ * last item of each key; `:n` the item behind an item with its key, and when it is due.
  *
  * A number is the time of its push or one more than the last one, so it grows also after all was lost.
  */
@@ -53,11 +53,17 @@ local function purge()
   end
   local number, cursor, last = string.match(ended, "^(%d+) (%d+) (%d+)$")
   local g = t .. ":" .. number
-  local items = call("ZRANGE", g .. ":o", 0, 499)
+  local items, from = call("ZRANGE", g .. ":d", 0, 499), g .. ":d"
+  if #items == 0 then items, from = call("ZRANGE", g .. ":b", 0, 499), g .. ":b" end
+  local hold = call("ZRANGE", g .. ":l", 0, 0)[1]
   if #items > 0 then
-    call("ZREM", g .. ":o", unpack(items))
+    call("ZREM", from, unpack(items))
+  elseif hold then
+    for item in string.gmatch(call("HGET", g .. ":h", hold) or "", "%d+") do items[#items + 1] = item end
+    call("ZREM", g .. ":l", hold)
+    call("HDEL", g .. ":h", hold)
   else
-    call("UNLINK", g .. ":d", g .. ":l", g .. ":a", g .. ":t", g .. ":n")
+    call("UNLINK", g .. ":a", g .. ":t", g .. ":n")
     local entries = call("XRANGE", t .. ":s", int(cursor + 1), last, "COUNT", 50)
     for i, entry in ipairs(entries) do items[i] = string.match(entry[1], "^%d+") end
     if #items < 50 then

@@ -3,7 +3,7 @@ import { type Script, script } from "./scripts.ts";
 
 /**
  * Keys: tag. Arguments: how long names are known in ms, how many, how many items may be open, then of each item its id,
- * key, payload and delay in ms. Answers `kept` or `full`.
+ * key, text and delay in ms. Answers `kept` or `full`.
  */
 export const PUSH: Script = script(
   "queue.push",
@@ -32,7 +32,7 @@ local first, names, holders = numbers(#fresh), {}, {}
 for n, at in ipairs(fresh) do
   local number = int(first + n - 1)
   local delay = tonumber(ARGV[at + 3])
-  call("XADD", t .. ":s", number .. "-0", "i", ARGV[at], "p", ARGV[at + 2], "k", ARGV[at + 1], "d",
+  call("XADD", t .. ":s", number .. "-0", "k", ARGV[at + 1], "v", ARGV[at + 2], "d",
     delay > 0 and int(later(delay)) or "0")
   names[2 * n - 1] = int(later(ARGV[1]))
   names[2 * n] = ARGV[at]
@@ -90,7 +90,10 @@ if number then finish(number) end
 return purge() and 1 or 0`,
 );
 
-/** Keys: tag. Arguments: name. Answers how many items there are and in hands, and how old the oldest is, in µs. */
+/**
+ * Keys: tag. Arguments: name. Answers how many items there are and in hands, and how old the oldest is, in µs; of one
+ * behind 5000 items that only other groups have, how old these are.
+ */
 export const BACKLOG: Script = script(
   "queue.backlog",
   `${SHARED}
@@ -99,11 +102,31 @@ if not number then return false end
 local g = t .. ":" .. number
 local state = call("HMGET", g, "cursor", "count", "done")
 local items = call("HGET", t .. ":m", "count") or "0"
-local oldest = call("ZRANGE", g .. ":o", 0, 0)[1]
-if not oldest then
-  local fresh = call("XRANGE", t .. ":s", int(state[1] + 1), "+", "COUNT", 1)[1]
-  oldest = fresh and string.match(fresh[1], "^%d+")
+local from, looked, oldest = "-", 0, nil
+local held = " " .. table.concat(call("HVALS", g .. ":h"), " ") .. " "
+local function has(item)
+  return tonumber(item) > tonumber(state[1]) or call("ZSCORE", g .. ":d", item) or call("ZSCORE", g .. ":b", item) or
+    string.find(held, " " .. item .. " ", 1, true)
 end
-return { int(items - state[2] - state[3]), call("ZCOUNT", g .. ":l", "(" .. int(now), "+inf"),
+local leased = 0
+for _, hold in ipairs(call("ZRANGEBYSCORE", g .. ":l", "(" .. int(now), "+inf")) do
+  local _, count = string.gsub(call("HGET", g .. ":h", hold) or "", "%d+", "")
+  leased = leased + count
+end
+local left = int(items - state[2] - state[3])
+while left ~= "0" and not oldest do
+  local entries = call("XRANGE", t .. ":s", from, "+", "COUNT", looked == 0 and 1 or 50)
+  looked = looked + #entries
+  for _, entry in ipairs(entries) do
+    local item = string.match(entry[1], "^%d+")
+    from = int(item + 1)
+    if has(item) or looked > 5000 then
+      oldest = item
+      break
+    end
+  end
+  if #entries == 0 then break end
+end
+return { left, leased,
   int(oldest and math.max(0, now - oldest) or 0) }`,
 );

@@ -4,7 +4,7 @@ import { type Script, script } from "./scripts.ts";
 /**
  * Keys: tag. Arguments: name, how many at most (1000 or less), how long to hold them in ms, how long whoever asks waits
  * in ms. Answers the items, when there may be one that is not there yet (in ms; -1 for never), 1 where not everything
- * was looked at, after how many ms the group ends when idle (-1 for never) and its number.
+ * was looked at, after how many ms the group ends when idle (-1 for never), its number and the name of their hold.
  */
 export const TAKE: Script = script(
   "queue.take",
@@ -15,23 +15,27 @@ local g = t .. ":" .. number
 local state = call("HMGET", g, "cursor", "idle")
 local cursor, idle = tonumber(state[1]), tonumber(state[2] or "")
 local max, ends = tonumber(ARGV[2]), later(ARGV[3])
-local taken, hands, ready, gone, opened = {}, {}, {}, {}, {}
-local size, looked, index = 0, 0, 1
+local taken, hands, ready, gone = {}, {}, {}, {}
+local count, size, looked, index = 0, 0, 0, 1
 
-local over = call("ZRANGEBYSCORE", g .. ":l", "-inf", int(now), "WITHSCORES", "LIMIT", 0, 1000)
+local over = call("ZRANGEBYSCORE", g .. ":l", "-inf", int(now), "WITHSCORES", "LIMIT", 0, 100)
 for i = 1, #over, 2 do
+  for item in string.gmatch(call("HGET", g .. ":h", over[i]) or "", "%d+") do
+    call("ZADD", g .. ":d", over[i + 1], item)
+    call("HINCRBY", g .. ":a", item, 1)
+  end
   call("ZREM", g .. ":l", over[i])
-  call("ZADD", g .. ":d", over[i + 1], over[i])
-  call("HINCRBY", g .. ":a", over[i], 1)
+  call("HDEL", g .. ":h", over[i])
 end
 local due = call("ZRANGEBYSCORE", g .. ":d", "-inf", int(now), "WITHSCORES", "LIMIT", 0, max)
 for i = 1, #due, 2 do ready[#ready + 1] = { due[i], tonumber(due[i + 1]) } end
 
-local function isFull() return #taken >= max or size > 1048576 end
+local function isFull() return count >= max or size > 1048576 end
 local function give(item, fields, attempt)
-  taken[#taken + 1] = { item, fields[2], fields[4], fields[6], attempt }
-  hands[#hands + 1] = int(ends)
-  hands[#hands + 1] = item
+  local n = 4 * count
+  count = count + 1
+  taken[n + 1], taken[n + 2], taken[n + 3], taken[n + 4] = item, attempt, fields[2], fields[4]
+  hands[count] = item
   size = size + #fields[4]
 end
 local function giveReady(before)
@@ -44,26 +48,26 @@ local function giveReady(before)
   end
 end
 local function isBehind(item, fields)
-  if fields[6] == "" then return false end
-  local tail = call("HGET", g .. ":t", fields[6])
-  call("HSET", g .. ":t", fields[6], item)
-  if tail then call("HSET", g .. ":n", tail, item .. " " .. fields[8]) end
-  return tail
+  if fields[2] == "" then return false end
+  local tail = call("HGET", g .. ":t", fields[2])
+  call("HSET", g .. ":t", fields[2], item)
+  if not tail then return false end
+  call("HSET", g .. ":n", tail, item .. " " .. fields[6])
+  call("ZADD", g .. ":b", item, item)
+  return true
 end
 
 local some = 0
 while looked < 1024 and not isFull() do
-  some = math.min(64, max - #taken)
+  some = math.min(100, max - count)
   local entries = call("XRANGE", t .. ":s", int(cursor + 1), "+", "COUNT", some)
   for _, entry in ipairs(entries) do
     local item, fields = string.match(entry[1], "^%d+"), entry[2]
-    local place, moment = tonumber(item), tonumber(fields[8])
+    local place, moment = tonumber(item), tonumber(fields[6])
     if moment == 0 then giveReady(place) end
     if isFull() then break end
     cursor = place
     looked = looked + 1
-    opened[#opened + 1] = item
-    opened[#opened + 1] = item
     if not isBehind(item, fields) then
       if moment == 0 then
         give(item, fields, 1)
@@ -82,14 +86,13 @@ end
 giveReady(math.huge)
 
 if #gone > 0 then call("ZREM", g .. ":d", unpack(gone)) end
-if #hands > 0 then call("ZADD", g .. ":l", unpack(hands)) end
-if #opened > 0 then
-  call("ZADD", g .. ":o", unpack(opened))
-  call("HSET", g, "cursor", int(cursor))
-end
-if #taken > 0 then
+if looked > 0 then call("HSET", g, "cursor", int(cursor)) end
+if count > 0 then
+  local hold = taken[1] .. "." .. taken[2]
+  call("ZADD", g .. ":l", int(ends), hold)
+  call("HSET", g .. ":h", hold, " " .. table.concat(hands, " ") .. " ")
   see(number, idle, ends)
-  return { taken, -1, 0, -1, number }
+  return { taken, -1, 0, -1, number, hold }
 end
 if idle then see(number, idle, math.min(later(ARGV[4]), now + idle / 2)) end
 local soonest = math.huge
@@ -101,74 +104,135 @@ return { taken, soonest < math.huge and int(math.max(0, math.ceil((soonest - now
   looked >= 1024 and 1 or 0, idle and int(idle / 1000) or -1, number }`,
 );
 
-/** Whether the items of a group are in hands as they were handed out. */
+/** What a group has in hands: all that was taken at once is one hold, and an item that is held for longer is one alone. */
 const HELD = `${SHARED}
 local number = ARGV[1]
 local g = t .. ":" .. number
-local function isHeld(item, attempt)
-  local ends = call("ZSCORE", g .. ":l", item)
-  return ends and tonumber(ends) > now and tonumber(call("HGET", g .. ":a", item) or "0") + 1 == tonumber(attempt)
+local state = call("HMGET", g, "cursor", "idle")
+local lives, idle = state[1], tonumber(state[2] or "")
+local function itemsOf(hold)
+  local ends = lives and call("ZSCORE", g .. ":l", hold)
+  return ends and tonumber(ends) > now and call("HGET", g .. ":h", hold) or nil
 end
-local function idleOf() return tonumber(call("HGET", g, "idle") or "") end
+local function keep(hold, items)
+  if string.find(items, "%d") then return call("HSET", g .. ":h", hold, items) end
+  call("ZREM", g .. ":l", hold)
+  call("HDEL", g .. ":h", hold)
+end
+local function letGo(hold, item, attempt)
+  local alone = item .. ":" .. attempt
+  if itemsOf(alone) then
+    keep(alone, "")
+    return true
+  end
+  local items = itemsOf(hold)
+  local at = items and string.find(items, " " .. item .. " ", 1, true)
+  if not at then return false end
+  keep(hold, string.sub(items, 1, at) .. string.sub(items, at + #item + 2))
+  return true
+end
+local function isOpen(item)
+  if call("ZSCORE", g .. ":d", item) then return true end
+  for _, items in ipairs(call("HVALS", g .. ":h")) do
+    if string.find(items, " " .. item .. " ", 1, true) then return true end
+  end
+  return false
+end
 `;
 
 /**
- * Keys: tag. Arguments: the group's number, then of each item its number, attempt and key. Answers for each 1 if it is
- * done with, and how many others may be taken now.
+ * Keys: tag. Arguments: the group's number, then of each hold its name, how many of its items, and of each item its
+ * number, and where it came again or has a key the attempt and the key behind it; or `all`, if none did or has. Answers
+ * for each hold a digit for each item, 1 if it is done with (`all` or `none` for `all`), and how many other items may be
+ * taken now.
  */
 export const ACK: Script = script(
   "queue.ack",
   `${HELD}
-local answers, items, freed = {}, {}, 0
-local lives = call("EXISTS", g) == 1
-for i = 2, #ARGV, 3 do
-  local item, key = ARGV[i], ARGV[i + 2]
-  local held = lives and isHeld(item, ARGV[i + 1])
-  answers[#answers + 1] = (held or not lives or not call("ZSCORE", g .. ":o", item)) and 1 or 0
-  if held then
-    items[#items + 1] = item
-    call("ZREM", g .. ":l", item)
-    if ARGV[i + 1] ~= "1" then call("HDEL", g .. ":a", item) end
-    if key ~= "" then
-      local behind = call("HGET", g .. ":n", item)
-      if behind then
-        local other, due = string.match(behind, "^(%d+) (%d+)$")
-        call("HDEL", g .. ":n", item)
-        call("ZADD", g .. ":d", int(math.max(now, tonumber(due))), other)
-        freed = freed + 1
-      else
-        call("HDEL", g .. ":t", key)
-      end
+local answers, done, again, freed = {}, {}, {}, 0
+local function finish(item, attempt, key)
+  done[#done + 1] = item
+  if attempt ~= "1" then again[#again + 1] = item end
+  if key == "" then return end
+  local behind = call("HGET", g .. ":n", item)
+  if not behind then return call("HDEL", g .. ":t", key) end
+  local other, due = string.match(behind, "^(%d+) (%d+)$")
+  call("HDEL", g .. ":n", item)
+  call("ZREM", g .. ":b", other)
+  call("ZADD", g .. ":d", int(math.max(now, tonumber(due))), other)
+  freed = freed + 1
+end
+local function ackAll(hold, count)
+  local items = itemsOf(hold)
+  if not items then return "none" end
+  local all = {}
+  for item in string.gmatch(items, "%d+") do all[#all + 1] = item end
+  if #all ~= count then return "none" end
+  for _, item in ipairs(all) do done[#done + 1] = item end
+  keep(hold, "")
+  return "all"
+end
+local function ackSome(hold, first, last)
+  local items, answer = itemsOf(hold) or "", {}
+  local from, size, gone = 1, 0, {}
+  for i = first, last do
+    local item, attempt, key = ARGV[i], "1", ""
+    if string.find(item, " ", 1, true) then item, attempt, key = string.match(item, "^(%d+) (%d+)(.*)$") end
+    local place = " " .. item .. " "
+    local there = string.find(items, place, from, true) or string.find(items, place, 1, true)
+    local held = there and not gone[item] or not there and letGo("", item, attempt)
+    if held then finish(item, attempt, key) end
+    if held and there then from, size, gone[item] = there, size + #item + 1, true end
+    answer[#answer + 1] = (held or there or not lives or not isOpen(item)) and "1" or "0"
+  end
+  if size > 0 then
+    local rest = {}
+    if size < #items - 1 then
+      for item in string.gmatch(items, "%d+") do if not gone[item] then rest[#rest + 1] = item end end
     end
+    keep(hold, " " .. table.concat(rest, " ") .. " ")
+  end
+  return table.concat(answer)
+end
+local at = 2
+while at <= #ARGV do
+  local hold, count = ARGV[at], tonumber(ARGV[at + 1])
+  if ARGV[at + 2] == "all" then
+    answers[#answers + 1] = ackAll(hold, count)
+    at = at + 3
+  else
+    answers[#answers + 1] = ackSome(hold, at + 2, at + 1 + count)
+    at = at + 2 + count
   end
 end
-if #items > 0 then
-  call("ZREM", g .. ":o", unpack(items))
-  call("HINCRBY", g, "done", #items)
-  see(number, idleOf(), now)
-  release(items)
+if #done > 0 then
+  if #again > 0 then call("HDEL", g .. ":a", unpack(again)) end
+  call("HINCRBY", g, "done", #done)
+  see(number, idle, now)
+  release(done)
 end
 return { answers, freed }`,
 );
 
-/** Keys: tag. Arguments: the group's number, the item's, its attempt, a delay in ms. Answers 1 if it was held. */
+/** Keys: tag. Arguments: the group's number, the item's and its hold, its attempt, a delay in ms. Answers 1 if it was held. */
 export const RETRY: Script = script(
   "queue.retry",
   `${HELD}
-if call("EXISTS", g) == 0 or not isHeld(ARGV[2], ARGV[3]) then return 0 end
-call("ZREM", g .. ":l", ARGV[2])
-call("ZADD", g .. ":d", int(later(ARGV[4])), ARGV[2])
+if not letGo(ARGV[3], ARGV[2], ARGV[4]) then return 0 end
+call("ZADD", g .. ":d", int(later(ARGV[5])), ARGV[2])
 call("HINCRBY", g .. ":a", ARGV[2], 1)
-see(number, idleOf(), now)
+see(number, idle, now)
 return 1`,
 );
 
-/** Keys: tag. Arguments: the group's number, the item's, its attempt, a lease in ms. Answers 1 if it was held. */
+/** Keys: tag. Arguments: the group's number, the item's and its hold, its attempt, a lease in ms. Answers 1 if it was held. */
 export const EXTEND: Script = script(
   "queue.extend",
   `${HELD}
-if call("EXISTS", g) == 0 or not isHeld(ARGV[2], ARGV[3]) then return 0 end
-call("ZADD", g .. ":l", int(later(ARGV[4])), ARGV[2])
-see(number, idleOf(), later(ARGV[4]))
+if not letGo(ARGV[3], ARGV[2], ARGV[4]) then return 0 end
+local alone = ARGV[2] .. ":" .. ARGV[4]
+call("ZADD", g .. ":l", int(later(ARGV[5])), alone)
+call("HSET", g .. ":h", alone, " " .. ARGV[2] .. " ")
+see(number, idle, later(ARGV[5]))
 return 1`,
 );

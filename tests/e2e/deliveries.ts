@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createMediator } from "@catga/catga";
@@ -30,6 +30,10 @@ const FLIGHT = 128;
 const COUNTERS = 64;
 /** How often it is tried to publish one. */
 const TRIES = 100;
+/** A group that takes nothing: what it has is what the queue has stored. */
+const WITNESS = "witness";
+/** How long it may take after a restart of the server until the next event is heard, in ms. */
+const RESUMED = 2000;
 
 /** Publishes what three processes take, and kills those, or the server between. */
 export async function deliveries(
@@ -46,14 +50,16 @@ export async function deliveries(
   const random = seededRandom(seed);
   const keeper = await openKeeper(kind);
   const { storage } = keeper;
+  const resumed: number[] = [];
   try {
+    await storage.queue.subscribe(Told.type, WITNESS);
     await withCluster(await mixed(), async (nodes) => {
       const publisher = await publishing(keeper.backend);
       const began = Date.now();
       let killed = 0;
       let servers = 0;
-      // Events flow for as long as nodes are killed.
-      const allowed = (): number => (killed + 1) / all * events;
+      // Events flow for as long as nodes are killed, and some are left for after the last time.
+      const allowed = (): number => (killed + 0.5) / all * events;
       const published = publish(publisher, events, allowed, (acknowledged) => {
         note(`${acknowledged} of ${2 * events} published, ${killed} of ${all} killed`);
       });
@@ -62,17 +68,23 @@ export async function deliveries(
         const backlogs = groups.map(([topic, name]) => storage.queue.backlog(topic, `${SERVICE}/${name}`));
         return (await Promise.all(backlogs)).reduce((sum, { items }) => sum + items, 0);
       };
-      for (; killed < all; killed++) {
+      while (killed < all) {
         await pause(random.between(50, 1500));
         if (random.below(all - killed) < serverKills - servers) {
           servers++;
           await keeper.killServer!();
+          const since = performance.now();
+          const heard = sizeOf(LOG);
+          killed++;
+          await until("events are heard again", () => sizeOf(LOG) > heard, 60_000);
+          resumed.push(performance.now() - since);
           continue;
         }
         const victim = random.pick(nodes);
         victim.process.kill("SIGKILL");
         await victim.process.ended;
         await startAgain(victim);
+        killed++;
       }
       const refused = await published;
       const told = Date.now() - began;
@@ -89,6 +101,11 @@ export async function deliveries(
       report.none("events that were not stored", refused);
       await publisher.leave();
     }, { file: "tests/e2e/delivery_node.ts", env: () => ({ ...keeper.env, LOG, LEASE: String(lease) }) });
+    if (resumed.length > 0) {
+      report.times("heard again after a restart of the server in", resumed, RESUMED);
+      const late = resumed.filter((ms) => ms > RESUMED).length;
+      report.tell("restarts after which it took longer", `${late} of ${resumed.length}`);
+    }
     await judge(report, storage, existsSync(LOG) ? readFileSync(LOG, "utf8") : "", events);
   } finally {
     await keeper[Symbol.asyncDispose]();
@@ -96,6 +113,8 @@ export async function deliveries(
   }
   return report;
 }
+
+const sizeOf = (file: string): number => existsSync(file) ? statSync(file).size : 0;
 
 function publishing(backend: Backend): Promise<Node> {
   const mediator = createMediator({ handlers: [], runtime: systemRuntime({ log: () => {} }) });
@@ -142,7 +161,9 @@ async function judge(report: Report, storage: Required<Storage>, log: string, ev
   const lost = Array.from({ length: events }, (_, n) => n).filter((n) => !once.has(n));
   report.none("acknowledged events of QoS 1 that nobody heard", lost.map(String));
   report.tell("heard again", heard.length - once.size);
-  const { store } = storage;
+  const { store, queue } = storage;
+  const { items } = await queue.backlog(Told.type, WITNESS);
+  report.promise("events of QoS 1 that were stored", items, String(events), items === events);
   const counters = records<number>("counters", { store, runtime: systemRuntime() });
   const wrong: string[] = [];
   let sum = 0;

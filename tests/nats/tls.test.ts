@@ -11,29 +11,10 @@ import { fileURLToPath } from "node:url";
 import { nkeys } from "@nats-io/nats-core";
 import { nats, type NatsOptions, type NatsTls } from "@catga/catga/nats/node";
 import { systemRuntime } from "@catga/catga/ports";
-import { other, own } from "../kubernetes/certificates.ts";
+import { other } from "../kubernetes/certificates.ts";
+import { authority, node, server as own } from "./certificates.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { failed, openLink } from "./support.ts";
-
-/** Who vouches for itself as a client, made as those are. */
-const node: { readonly cert: string; readonly key: string } = {
-  cert: `-----BEGIN CERTIFICATE-----
-MIIBpDCCAUqgAwIBAgIUHEzw2tB/jNG3lVDH7loEdvaVPb4wCgYIKoZIzj0EAwIw
-HDEaMBgGA1UEAwwRY2F0Z2EgdGVzdHMsIG5vZGUwIBcNMjYxMTIxMTgwMTIyWhgP
-MjExOTEyMjQxODAxMjJaMBwxGjAYBgNVBAMMEWNhdGdhIHRlc3RzLCBub2RlMFkw
-EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEDFu9pe5t3swb5Gdctoj2SpyOo2f/V/+P
-KkXTFY/HoINqq2QK1kQbC0g38TkYy1w70VL5vY5EgrgCDbcP2lJLV6NoMGYwDwYD
-VR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAoQwEwYDVR0lBAwwCgYIKwYBBQUH
-AwIwDwYDVR0RBAgwBoIEbm9kZTAdBgNVHQ4EFgQUJJkaSXhnm1Gm0HF96RV7JMNs
-iYowCgYIKoZIzj0EAwIDSAAwRQIgRIA7/cP89AQNB2Xqm5xuITuFEgmPLv3luWln
-zWindpQCIQCcFedE21b4TpkV1eeLVi53M+rWtcD5R/m3Fdv1VG3M+A==
------END CERTIFICATE-----\n`,
-  key: `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/veB/b8kNqpfAIbZ
-QlsiWZ7g6eiXXn6CpV8ZflkQTvmhRANCAAQMW72l7m3ezBvkZ1y2iPZKnI6jZ/9X
-/48qRdMVj8egg2qrZArWRBsLSDfxORjLXDvRUvm9jkSCuAINtw/aUktX
------END PRIVATE KEY-----\n`,
-};
 
 const folder = mkdtempSync(join(tmpdir(), "catga-tls-"));
 const file = (name: string, text: string): string => {
@@ -41,13 +22,13 @@ const file = (name: string, text: string): string => {
   writeFileSync(path, text);
   return path;
 };
-const ownFile = file("own.pem", own.cert);
-const files = `cert_file: "${ownFile}", key_file: "${file("own.key", own.key)}"`;
+const trusted = file("authority.pem", authority);
+const files = `cert_file: "${file("own.pem", own.cert)}", key_file: "${file("own.key", own.key)}"`;
 const encrypted = `tls { ${files} }\nwebsocket { host: 127.0.0.1, port: -1, tls { ${files} } }`;
 const runtime = systemRuntime({ log: () => {} });
 
-const tcp = ({ url }: NatsServer, tls?: NatsTls): ReturnType<typeof nats> =>
-  nats(url.replace("nats:", "tls:"), { runtime, ...(tls === undefined ? {} : { tls }) });
+const tcp = ({ url }: NatsServer, tls?: NatsTls, options: NatsOptions = {}): ReturnType<typeof nats> =>
+  nats(url.replace("nats:", "tls:"), { runtime, ...options, ...(tls === undefined ? {} : { tls }) });
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -60,8 +41,8 @@ afterAll(async () => {
 
 describe("tls://", () => {
   test.each<[how: string, tls: NatsTls]>([
-    ["given", { ca: own.cert }],
-    ["in a file", { caFile: ownFile }],
+    ["given", { ca: authority }],
+    ["in a file", { caFile: trusted }],
   ])("goes by whom it trusts, %s", async (_how, tls) => {
     await using backend = await tcp(server, tls);
     expect((await backend.health()).healthy).toBe(true);
@@ -82,33 +63,33 @@ describe("tls://", () => {
   });
 
   test("goes where the server asks for it, also by nats://", async () => {
-    await using backend = await nats(server.url, { runtime, tls: { ca: own.cert } });
+    await using backend = await nats(server.url, { runtime, tls: { ca: authority } });
     expect((await backend.health()).healthy).toBe(true);
   });
 
   test("brings a certificate of its own, without which it is not let in", async () => {
-    const trusted = file("node.pem", node.cert);
     const settings = `tls { ${files}, verify: true, ca_file: "${trusted}" }`;
     await using strict = await startNats({ settings, jetstream: false });
     const { cert, key } = node;
-    const keyFile = file("node.key", key);
-    for (const tls of [{ ca: own.cert, cert, key }, { ca: own.cert, certFile: trusted, keyFile }]) {
+    const [certFile, keyFile] = [file("node.pem", cert), file("node.key", key)];
+    for (const tls of [{ ca: authority, cert, key }, { ca: authority, certFile, keyFile }]) {
       await using backend = await tcp(strict, tls);
       expect((await backend.health()).healthy).toBe(true);
     }
-    expect(await failed(tcp(strict, { ca: own.cert }))).toBe("UNAVAILABLE");
+    // By TLS 1.3 whoever is refused only sees that nobody answers.
+    expect(await failed(tcp(strict, { ca: authority }, { connectTimeout: 500 }))).toBe("UNAVAILABLE");
   });
 });
 
 describe("wss://", () => {
   const worker = fileURLToPath(new URL("./tls_worker.ts", import.meta.url));
 
-  // Whom a WebSocket trusts is said when a process begins.
+  // Whom a WebSocket trusts is said when a process begins, and to Bun's when it is made.
   test.each([
-    ["whom the process trusts", ownFile, "healthy"],
+    ["whom the process trusts", trusted, "healthy"],
     ["whom it does not know", undefined, "UNAVAILABLE"],
-  ])("a server %s", async (_whom, trusted, outcome) => {
-    expect(await said(worker, [server.ws.replace("ws:", "wss:")], trusted)).toBe(outcome);
+  ])("a server %s", async (_whom, whom, outcome) => {
+    expect(await said(worker, [server.ws.replace("ws:", "wss:")], whom)).toBe(outcome);
   }, 30_000);
 });
 
@@ -168,7 +149,9 @@ function said(file: string, args: readonly string[], trusted: string | undefined
     arg.startsWith("--import") || all[at - 1] === "--import"
   );
   const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : loaders;
-  const trust = trusted === undefined ? {} : { NODE_EXTRA_CA_CERTS: trusted, DENO_CERT: trusted };
+  const trust = trusted === undefined
+    ? {}
+    : { NODE_EXTRA_CA_CERTS: trusted, DENO_CERT: trusted, TRUSTED: trusted };
   const child = spawn(process.execPath, [...flags, file, ...args], {
     env: { ...process.env, ...trust },
     stdio: ["ignore", "pipe", "inherit"],

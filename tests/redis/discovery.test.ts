@@ -9,7 +9,8 @@ import { serve } from "@catga/catga/serve";
 import { discoveryConformance, type DiscoveryUnderTest, type LookOutcome } from "@catga/catga/testing";
 import type { Commander } from "../../adapters/redis/commander.ts";
 import { redisDiscovery, type RedisDiscoveryOptions } from "../../adapters/redis/discovery.ts";
-import { beatScript, discoveryKeys, leaveScript } from "../../adapters/redis/discovery_scripts.ts";
+import { beatScript, discoveryKeys } from "../../adapters/redis/discovery_scripts.ts";
+import { script } from "../../adapters/redis/scripts.ts";
 import { fakeRuntime } from "../behaviors/fake_runtime.ts";
 import { openStand, quiet, type RedisStand, sleep } from "./support.ts";
 
@@ -27,6 +28,20 @@ afterAll(async () => {
 let names = 0;
 const fresh = (): string => `nodes ${names++}`;
 const endpointOf = (node: number): string => `http://10.0.${node >> 8}.${node & 255}:5001`;
+
+/** Has exactly these endpoints listed, as many nodes would that come and go. */
+const replaceAll = script(
+  "test.list",
+  `
+local time = redis.call("TIME")
+redis.call("DEL", KEYS[1], KEYS[2])
+for _, each in ipairs(ARGV) do
+  redis.call("ZADD", KEYS[1], time[1] * 1000 + 60000, each)
+  redis.call("HSET", KEYS[2], each, "1 test")
+end
+redis.call("HSET", KEYS[3], "version", string.format("%.0f", time[1] * 1000000 + time[2]))
+return 1`,
+);
 
 /** Runs scripts after something, or lets them fail or hang. */
 function gated(before: () => Promise<unknown>): Commander & { outcome(next: LookOutcome): void } {
@@ -51,17 +66,9 @@ function gated(before: () => Promise<unknown>): Commander & { outcome(next: Look
 async function underTest(nodes: readonly number[]): Promise<DiscoveryUnderTest> {
   const name = fresh();
   const keys = discoveryKeys(name);
-  let listed = new Set<number>();
   let changing: Promise<unknown> = Promise.resolve();
   const list = (next: readonly number[]): void => {
-    const [gone, come] = [[...listed].filter((node) => !next.includes(node)), next];
-    listed = new Set(next);
-    const work = (): Promise<unknown> =>
-      Promise.all([
-        ...gone.map((node) => direct.run(leaveScript, keys, [endpointOf(node), "test"])),
-        ...come.map((node) => direct.run(beatScript, keys, [endpointOf(node), "test", 0, 60_000, 0])),
-      ]);
-    changing = changing.then(work);
+    changing = changing.then(() => direct.run(replaceAll, keys, next.map(endpointOf)));
   };
   list(nodes);
   await changing;

@@ -348,6 +348,18 @@ describe("subscriptions", () => {
   });
 });
 
+test("what Redis was told before it was lost may have been done", async () => {
+  await using own = await startRedis();
+  await using front = await openGateway(own.url);
+  await using redis = openCommander(front.url);
+  expect(await redis.send(["SET", "kept", 1])).toBe("OK");
+  own.pause();
+  const codes = [failed(redis.send(["INCR", "kept"])), failed(redis.send(["INCR", "kept"]))];
+  await sleep(100);
+  await own.kill();
+  expect(await Promise.all(codes)).toEqual(["TRANSPORT", "TRANSPORT"]);
+});
+
 test("while Redis is away nothing is done and all are told so; it is found again", async () => {
   await using own = await startRedis();
   await using front = await openGateway(own.url, { timeout: 300 });
@@ -363,6 +375,8 @@ test("while Redis is away nothing is done and all are told so; it is found again
     code = await failed(redis.send(["INCR", "kept"]));
   }
   expect(code).toBe("UNAVAILABLE");
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  expect((await fetch(`${front.url}/subscribe/a`, { headers })).status).toBe(503);
   await own.restart();
   let kept: unknown;
   for (let tries = 0; tries < 200 && typeof kept !== "string"; tries++) {

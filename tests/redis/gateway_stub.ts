@@ -39,6 +39,10 @@ const acts = {
   "hangs (nothing done)": () => {},
   "hangs, done": async ({ apply }) => void await apply(),
   "200 as HTML": (_, response) => say(response, 200, "<html>Log in</html>", { "content-type": "text/html" }),
+  "200 as HTML, done": async ({ apply }, response) => {
+    await apply();
+    say(response, 200, "<html>Thank you</html>", { "content-type": "text/html" });
+  },
   "200, empty": (_, response) => say(response, 200, ""),
   "cut off, done": async ({ apply }, response) => {
     const { body } = await apply();

@@ -125,6 +125,22 @@ describe("a client that is away", () => {
     expect(error.message).toBe("Cannot send LOST: the client failed (Error); it may have been done");
   });
 
+  test("what clients answer in their own ways is read as Redis meant it", async () => {
+    const answers = [
+      undefined,
+      false,
+      true,
+      5n,
+      new TextEncoder().encode("ä"),
+      [undefined, [true]],
+      2n ** 60n,
+      1.5,
+    ];
+    const redis = commanderOf({ send: (_, [at]) => Promise.resolve(answers[Number(at)]) });
+    const read = answers.map((_, at) => redis.send(["ANSWER", at]).catch((error) => error.code));
+    expect(await Promise.all(read)).toEqual([null, null, 1, 5, "ä", [null, [1]], "TRANSPORT", "TRANSPORT"]);
+  });
+
   test("one that never answers has its time", async () => {
     const redis = commanderOf({ send: () => new Promise(() => {}) }, 50);
     expect(await failed(redis.send(["PING"]))).toBe("TRANSPORT");

@@ -1,15 +1,31 @@
 /** The store in Redis, as every store is promised to be: by two commanders, behind the gateway. */
 
+import { CatgaError } from "@catga/catga";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Change, Store } from "@catga/catga/ports";
 import { storeConformance, type StoreUnderTest } from "@catga/catga/testing";
-import { redisStore } from "../../adapters/redis/store.ts";
-import { openStand, type RedisStand, sleep } from "./support.ts";
+import type { Commander } from "../../adapters/redis/commander.ts";
+import { redisStore, type RedisStoreOptions } from "../../adapters/redis/store.ts";
+import { storeKeys } from "../../adapters/redis/store_scripts.ts";
+import { failed, openStand, type RedisStand, sleep } from "./support.ts";
 
 let stand: RedisStand;
 beforeAll(async () => void (stand = await openStand()));
 afterAll(async () => await stand[Symbol.asyncDispose]());
 
 let names = 0;
+/** The name of the stores that were made last. */
+const nameOf = (): string => `store ${names - 1}`;
+let closed = false;
+
+/** Lets looks for changes wait until it is open. */
+function gate(commander: Commander): Commander["run"] {
+  return async (script, keys, args, options) => {
+    while (closed && script.name === "store.changes") await sleep(10);
+    return await commander.run(script, keys, args, options);
+  };
+}
+
 async function underTest(): Promise<StoreUnderTest> {
   const name = `store ${names++}`;
   const commanders = [stand.open(), stand.open()] as const;
@@ -27,4 +43,230 @@ async function underTest(): Promise<StoreUnderTest> {
 describe("the Redis store is a store", () => {
   for (const { name, run } of storeConformance(underTest)) test(name, run, 30_000);
 });
-void expect;
+
+/** Two stores of one name, and what leads to Redis beside them. */
+async function both(
+  work: (one: Store, two: Store, direct: Commander, name: string) => Promise<void>,
+  options: RedisStoreOptions = {},
+): Promise<void> {
+  const name = `store ${names++}`;
+  await using direct = stand.open();
+  await using first = stand.open();
+  await using second = stand.open();
+  await using one = redisStore(first, { name, polling: "fast", ...options });
+  await using two = redisStore(second, { name, polling: "fast", ...options });
+  await work(one, two, direct, name);
+}
+
+/** A watch, and what it has told so far. */
+function follow(store: Store, prefix: string): {
+  readonly told: Map<string, string>;
+  readonly changes: Change[];
+  readonly ended: Promise<string>;
+  readonly ready: Promise<void>;
+} {
+  const told = new Map<string, string>();
+  const changes: Change[] = [];
+  const { promise: ready, resolve } = Promise.withResolvers<void>();
+  const read = async (): Promise<string> => {
+    for await (const change of store.watch(prefix)) {
+      changes.push(change);
+      if (change.type === "put") told.set(change.entry.key, change.entry.value);
+      if (change.type === "delete") told.delete(change.key);
+      if (change.type === "ready") resolve();
+    }
+    return "ended";
+  };
+  const ended = read().catch((thrown) =>
+    CatgaError.is(thrown) ? `${thrown.code}: ${thrown.message}` : String(thrown)
+  );
+  return { told, changes, ended, ready };
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let looks = 0; looks < 500; looks++) {
+    if (holds()) return;
+    await sleep(10);
+  }
+  throw new Error(`Expected, but did not happen: ${what}`);
+}
+
+describe("the Redis store", () => {
+  test("names and keys that look like something else stay apart and come back as they were", async () => {
+    await using commander = stand.open();
+    const odd = ["a", "a:s", "a}:s", "{a}", "*", "a/b", "\r\n", "a:s}:values", "ü"];
+    const stores = odd.map((name) => redisStore(commander, { name }));
+    const keys = [...odd, "[a", "(a", "+", "-", "a\u0000b", "k".repeat(512)];
+    for (const [at, store] of stores.entries()) for (const key of keys) await store.put(key, `${at} ${key}`);
+    for (const [at, store] of stores.entries()) {
+      for (const key of keys) expect((await store.get(key))?.value).toBe(`${at} ${key}`);
+      expect((await store.list("")).map(({ key }) => key).toSorted()).toEqual(keys.toSorted());
+      expect((await store.list("[a")).map(({ key }) => key)).toEqual(["[a"]);
+    }
+    expect(() => redisStore(commander, { name: "" })).toThrow(RangeError);
+  });
+
+  test("values that look like numbers, JSON or headers come back as they were", async () => {
+    await both(async (one, two) => {
+      for (
+        const value of ["5", "1e3", "null", "true", `{"a":1}`, "7 0 x", "0 0 ", " ", "", "007", "OK", "T0s="]
+      ) {
+        await one.put("value", value);
+        expect((await two.get("value"))?.value).toBe(value);
+        expect((await two.list("value"))[0]?.value).toBe(value);
+      }
+    });
+  });
+
+  test("a list and a watch of many megabytes are read in parts", async () => {
+    await both(async (one, two) => {
+      const value = "v".repeat(262_144);
+      const keys = Array.from({ length: 40 }, (_, at) => `big/${String(at).padStart(2, "0")}`);
+      await Promise.all(keys.map((key) => one.put(key, value)));
+      const listed = await two.list("big/");
+      expect(listed.map(({ key }) => key)).toEqual(keys);
+      expect(listed.every((entry) => entry.value === value)).toBe(true);
+      expect((await two.list("big/", { limit: 30, after: keys[4]! })).map(({ key }) => key)).toEqual(
+        keys.slice(5, 35),
+      );
+      const watch = follow(two, "big/");
+      await watch.ready;
+      expect([...watch.told.keys()]).toEqual(keys);
+      await Promise.all(keys.map((key) => one.put(key, `2${value.slice(1)}`)));
+      await until("all changes are told", () => [...watch.told.values()].every((each) => each[0] === "2"));
+    });
+  }, 30_000);
+
+  test("a store that is full refuses writes, and takes them when others' time is over", async () => {
+    await both(async (one) => {
+      await one.put("a", "", { ttl: 300 });
+      await one.put("b", "");
+      expect(await failed(one.put("c", ""))).toBe("OVERLOADED");
+      await one.put("b", "again");
+      await sleep(350);
+      await one.put("c", "");
+      expect((await one.list("")).map(({ key }) => key)).toEqual(["b", "c"]);
+    }, { keys: 2 });
+  });
+
+  test("more watches than may be are refused", async () => {
+    await both(async (one) => {
+      const watch = follow(one, "");
+      await watch.ready;
+      expect(await follow(one, "").ended).toMatch(/^OVERLOADED/);
+    }, { watches: 1 });
+  });
+
+  test("F16, G10: revisions grow when Redis has lost its data, and watches break off", async () => {
+    await both(async (one, two, direct) => {
+      const before = await one.put("a", "1");
+      const watch = follow(two, "");
+      await watch.ready;
+      await direct.send(["FLUSHALL"]);
+      expect(await watch.ended).toMatch(/^TRANSPORT: .*lost what it kept/);
+      expect(await one.put("a", "2", { expected: "absent" })).toBeGreaterThan(before);
+    });
+  });
+
+  test("a watch notices that its last changes were lost, whatever was written since", async () => {
+    await both(async (one, two, direct, name) => {
+      await one.put("a", "1");
+      const [values, zset, , log, state] = storeKeys(name);
+      // As with a server that has lost the last second.
+      for (const key of [values!, zset!, log!, state!]) await direct.send(["COPY", key, `${key}:old`]);
+      const watch = follow(two, "");
+      await watch.ready;
+      await one.put("b", "lost");
+      await until("it is told", () => watch.told.has("b"));
+      for (const key of [values!, zset!, log!, state!]) await direct.send(["RENAME", `${key}:old`, key]);
+      await one.put("c", "");
+      expect(await watch.ended).toMatch(/^TRANSPORT: .*lost what it kept/);
+    });
+  });
+
+  test(
+    "a watch that missed more changes than are remembered breaks off, and a new one does not",
+    async () => {
+      await both(async (one, two) => {
+        await one.put("first", "");
+        // It does not look meanwhile.
+        await using commander = stand.open();
+        await using slow = redisStore({ ...commander, run: gate(commander) }, {
+          name: nameOf(),
+          polling: "fast",
+        });
+        const watch = follow(slow, "");
+        await watch.ready;
+        closed = true;
+        for (let round = 0; round < 11; round++) {
+          await Promise.all(Array.from({ length: 1000 }, (_, at) => one.put(`${at}`, `${round}`)));
+        }
+        closed = false;
+        expect(await watch.ended).toMatch(/^TRANSPORT: .*so much has changed/);
+        const again = follow(two, "");
+        await again.ready;
+        expect(again.told.size).toBe(1001);
+      });
+    },
+    60_000,
+  );
+
+  test("watches that begin while others go on miss nothing", async () => {
+    await both(async (one, two) => {
+      let writing = true;
+      const writers = [one, two].map(async (store, lane) => {
+        for (let at = 0; writing; at++) {
+          const key = `${"abc"[at % 3]}/${(at * 7 + lane) % 20}`;
+          if (at % 5 === 4) await store.delete(key);
+          else await store.put(key, `${lane} ${at}`);
+        }
+      });
+      const watches: [string, ReturnType<typeof follow>][] = [];
+      for (let round = 0; round < 12; round++) {
+        const prefix = ["", "a/", "b/", "c/", "a/1"][round % 5]!;
+        watches.push([prefix, follow(round % 2 === 0 ? one : two, prefix)]);
+        await sleep(30);
+      }
+      writing = false;
+      await Promise.all(writers);
+      for (const prefix of ["a/1", "b/", "c/"]) await one.put(`${prefix}end`, "");
+      for (const [prefix, { told }] of watches) {
+        const ends = ["a/1end", "b/end", "c/end"].filter((key) => key.startsWith(prefix));
+        await until(`${prefix} is told all`, () => ends.every((key) => told.has(key)));
+        const there = (await two.list(prefix)).map(({ key, value }) => [key, value]);
+        expect([...told].toSorted(([a], [b]) => a < b ? -1 : 1)).toEqual(there as [string, string][]);
+      }
+    });
+  }, 30_000);
+});
+
+describe("with the default profile", () => {
+  test("a write of this process and what runs out are told long before the next look is due", async () => {
+    await both(async (one, two) => {
+      const watch = follow(one, "");
+      await watch.ready;
+      await one.put("mine", "1", { ttl: 700 });
+      await until("it is told", () => watch.told.has("mine"));
+      // Something of another is between, so it has to look.
+      await two.put("theirs", "2");
+      await one.put("mine too", "3");
+      await until("both are told", () => watch.told.has("mine too") && watch.told.has("theirs"));
+      await until("what ran out is told", () => !watch.told.has("mine"));
+    }, { polling: "default" });
+  });
+
+  test("writes that nobody here watches are not looked for", async () => {
+    await both(async (one, two, direct) => {
+      await using watching = stand.open();
+      await using store = redisStore(watching, { name: nameOf() });
+      const watch = follow(store, "watched/");
+      await watch.ready;
+      await two.put("other", "");
+      const { sent } = watching;
+      for (let at = 0; at < 20; at++) await store.put(`unwatched/${at}`, "");
+      await sleep(50);
+      expect(watching.sent - sent).toBe(20);
+      void [one, direct];
+    }, { polling: "default" });
+  });
+});

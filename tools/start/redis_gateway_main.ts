@@ -11,7 +11,10 @@ const gateway = await redisGateway({
   ...(REDIS_READ_ONLY_TOKEN === undefined ? {} : { readOnlyToken: REDIS_READ_ONLY_TOKEN }),
   runtime: processRuntime(),
 });
-const server = await serve(gateway.fetch, { port: Number(PORT) });
+const server = await serve(gateway.fetch, { port: Number(PORT) }).catch(() => {
+  console.error(`it cannot listen on port ${PORT}. Stop what listens there, or choose another`);
+  return process.exit(1);
+});
 onShutdown(async () => {
   await server.stop();
   await gateway[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@ import { sleep } from "../../../src/internal/sleep.ts";
 import type { Runtime } from "../../../src/ports/runtime.ts";
 import { systemRuntime } from "../../../src/ports/system_runtime.ts";
 import { CatgaError, systemFault } from "../../../src/result.ts";
-import { UNSENT } from "../faults.ts";
+import { codeOf, UNSENT } from "../faults.ts";
 import { type Access, accessOf } from "./access.ts";
 import { asResp2, type Format, shown } from "./answers.ts";
 import { commandRules } from "./commands.ts";
@@ -120,11 +120,13 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
   app.notFound(() => failed(405, "ERR use GET, HEAD, POST or PUT"));
   app.onError((thrown) => {
     if (thrown instanceof Unfit) return failed(thrown.status, thrown.message);
-    if (thrown instanceof LinkLost) {
-      return thrown.sent
+    if (thrown instanceof LinkLost || CatgaError.is(thrown)) {
+      return thrown instanceof LinkLost && thrown.sent
         ? failed(502, "ERR Redis did not answer; it may have been done")
         : failed(503, "ERR Redis is not reached; nothing was done", { [UNSENT]: "yes", "retry-after": "1" });
     }
+    const message = `The gateway failed at a request: ${codeOf(thrown)}`;
+    runtime.log({ level: "error", event: "redis.gateway.failed", message });
     return failed(500, "ERR the gateway failed; it may have been done");
   });
 

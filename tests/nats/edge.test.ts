@@ -1,0 +1,96 @@
+/** What comes about rarely, where several things end at one time: nothing is kept back for long, and nothing is left out. */
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Acks } from "../../adapters/nats/acks.ts";
+import type { AskOptions, Link } from "../../adapters/nats/link.ts";
+import { natsQueue } from "../../adapters/nats/queue.ts";
+import { DoneItems } from "../../adapters/nats/queue_done.ts";
+import { HeldItem } from "../../adapters/nats/queue_held.ts";
+import { Stock } from "../../adapters/nats/queue_stock.ts";
+import { CatgaError, systemFault } from "../../src/result.ts";
+import { queuesOn } from "./queue_support.ts";
+import { type NatsServer, startNats } from "./server.ts";
+import { openLink } from "./support.ts";
+
+describe("a holder and an owner of a group end at one time", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNats();
+  });
+  afterAll(() => server[Symbol.asyncDispose]());
+
+  test("an item that was done with, which neither knew yet, keeps nothing back", async () => {
+    const ackWait = 1000;
+    await using queues = queuesOn(server.ws, "edge");
+    const [owner, next] = [await queues.open({ ackWait }), await queues.open({ ackWait })];
+    await owner.queue.subscribe("t", "g");
+    await owner.queue.push("t", ["1", "2"].map((id) => ({ id, key: "k", payload: "" })));
+    const link = await openLink(server.ws, { cluster: queues.cluster });
+    const claimed = Promise.withResolvers<void>();
+    const deaf: Link = Object.create(link, {
+      ask: {
+        value: async (subject: string, body: string, options?: AskOptions) => {
+          const answer = await link.ask(subject, body, options);
+          if (!subject.includes(".qm.")) return answer;
+          if (body.includes('"claim"')) claimed.resolve();
+          if (!body.includes('"settle"')) return answer;
+          throw new CatgaError(systemFault("CANCELLED", "nobody hears it"));
+        },
+      },
+    });
+    const holder = await natsQueue(deaf, { bytes: 2 ** 26, ackWait });
+    const [first] = await holder.pull("t", "g", { max: 1, lease: 4000 });
+    await expect(first!.ack()).rejects.toMatchObject({ code: "CANCELLED" });
+    await owner.link.connection.close();
+    const pulled = next.queue.pull("t", "g", { max: 1, lease: 20_000, wait: 25_000 });
+    await claimed.promise;
+    await link.connection.close();
+    const [second] = await pulled;
+    expect([second?.id, second?.attempt]).toEqual(["2", 1]);
+    await second!.ack();
+    expect((await next.queue.backlog("t", "g")).items).toBe(0);
+    await holder[Symbol.asyncDispose]();
+  }, 60_000);
+});
+
+describe("items that are with nobody knows whom", () => {
+  const acks = { tell: () => true, send: () => Promise.resolve() } as unknown as Acks;
+  const claim = { ack: "", attempt: 1, left: 1000 };
+
+  function stockOf(strays: number, place: number): Stock {
+    const stock = new Stock({ mono: () => 0 }, acks, new DoneItems(), () => {});
+    stock.gate.doubt(strays, place);
+    return stock;
+  }
+
+  const item = (sequence: number, key: string): HeldItem => {
+    const handOut = { times: 1, sequence, count: sequence, stored: 0 };
+    return new HeldItem(handOut, { id: "x", key, delay: 0, text: "" }, new Uint8Array(), "", 0, 0);
+  };
+
+  test("are none the fewer for one that the server has not handed out, as it says after a crash", () => {
+    const stock = stockOf(1, 10);
+    stock.claim({ ...claim, sequence: 11, key: "a" });
+    expect(stock.backlog(10, 1, 0).items).toBe(3);
+    stock.claim({ ...claim, sequence: 10, key: "b" });
+    expect([stock.gate.strays, stock.backlog(10, 1, 0).items]).toEqual([0, 3]);
+  });
+
+  test("may be of any key: those behind them wait for the last one", () => {
+    const stock = stockOf(2, 10);
+    for (const [sequence, key] of [[12, "a"], [13, "b"]] as const) stock.add(item(sequence, key));
+    expect(stock.take(10, 1000, Infinity)).toEqual([]);
+    stock.claim({ ...claim, sequence: 9, key: "a" });
+    stock.claim({ ...claim, sequence: 11, key: "c" });
+    expect(stock.take(10, 1000, Infinity)).toEqual([]);
+    stock.claim({ ...claim, sequence: 10, key: "c" });
+    expect(stock.take(10, 1000, Infinity).map(({ key }) => key)).toEqual(["b"]);
+  });
+
+  test("one whose holder comes last keeps those behind it back at once", () => {
+    const stock = stockOf(1, 10);
+    stock.add(item(12, "a"));
+    stock.claim({ ...claim, sequence: 10, key: "a" });
+    expect(stock.take(10, 1000, Infinity)).toEqual([]);
+  });
+});

@@ -27,6 +27,9 @@ const COURSES: readonly Course[] = [
   "refused",
 ];
 
+/** How long a request may be on its way, in ms: what it leaves behind is found while somebody is there. */
+const LATE = 7000;
+
 /** A rule broken on purpose. */
 export interface SagaMutant {
   readonly store?: (store: Store) => Partial<Store>;
@@ -55,7 +58,7 @@ export function runSagas({ seed, drain, mutant = {} }: SagaScenarioOptions): Pro
     await simulation.run(FAULTS);
     shop.heal();
     if (!await simulation.until(() => shop.isDone(), HEALED)) throw new Error(shop.unfinished());
-    await simulation.run(5000);
+    await simulation.run(LATE);
     shop.judge();
     await shop.close();
     shop.assertIdle();

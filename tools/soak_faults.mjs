@@ -17,6 +17,8 @@ const scenarios = [
   "kill",
   "deliveries",
   "nats",
+  "outage",
+  "routing",
 ];
 
 ensureInstalled();

@@ -5,14 +5,7 @@ import type { HeldItem } from "./queue_held.ts";
 import type { Reign } from "./queue_reign.ts";
 import type { Seat } from "./queue_seat.ts";
 import { Moved, type QueueShared } from "./queue_shared.ts";
-import {
-  type Answer,
-  type Asked,
-  decodeAsked,
-  encodeAnswer,
-  type HandedItem,
-  type Question,
-} from "./queue_wire.ts";
+import { type Answer, type Asked, decodeAsked, encodeAnswer, type Question } from "./queue_wire.ts";
 
 /** How large an answer with items may be, in bytes, unless one alone is larger. */
 const LARGEST = 512 * 1024;
@@ -71,7 +64,7 @@ export class Desk {
   async #do(reign: Reign, question: Question): Promise<Answer> {
     switch (question.verb) {
       case "pull":
-        return { items: await this.#pull(reign, question) };
+        return await this.#pull(reign, question);
       case "settle":
         return { settled: await settleAll(reign, question.all) };
       case "claim":
@@ -93,14 +86,16 @@ export class Desk {
   async #pull(
     reign: Reign,
     { max, lease, wait, id }: Question & { readonly verb: "pull" },
-  ): Promise<readonly HandedItem[]> {
+  ): Promise<Answer> {
+    const { clock } = this.#shared.link.runtime;
+    const began = clock.mono();
     const controller = new AbortController();
     this.#pulls.set(id, controller);
     try {
       const options = { max: Math.min(max, MOST), lease, wait, signal: controller.signal };
       const items = await reign.pull(options, LARGEST);
       this.#remember(id, reign, items);
-      return items;
+      return { items, waited: clock.mono() - began };
     } finally {
       this.#pulls.delete(id);
     }

@@ -114,7 +114,10 @@ export class OwnerFinder {
       const epoch = await records.epoch();
       const kept = await records.read(this.digest);
       if (kept === undefined) {
-        if (!create && !this.#isLost(epoch)) throw this.#missing();
+        if (!create && !this.#isLost(epoch)) {
+          this.wanted = undefined;
+          throw this.missing();
+        }
         const born = randomToken(this.#shared.link.runtime.random);
         const made = {
           topic: this.#names.topic,
@@ -177,8 +180,8 @@ export class OwnerFinder {
     return this.wanted !== undefined && this.#epoch !== undefined && this.#epoch !== epoch;
   }
 
-  #missing(): CatgaError {
-    this.wanted = undefined;
+  /** There is no such group. */
+  missing(): CatgaError {
     return noGroup(this.#names.topic, this.#names.group);
   }
 

@@ -13,6 +13,12 @@ const TRIES = 100;
 /** How many answers that did not come are remembered. */
 const LOST = 64;
 
+/** An answer as it came. */
+export interface Answered extends Omit<Answer, "waited"> {
+  /** Since when its items are in hands at the earliest, by the monotonic clock. */
+  readonly since?: number;
+}
+
 /** The way to the owner of a group: this process, or another that is asked. */
 export class OwnerLine {
   readonly #shared: QueueShared;
@@ -32,16 +38,22 @@ export class OwnerLine {
     return this.#lost.length > 0;
   }
 
-  /** Does something here, where this process is the owner, or asks who is; finds it anew when it has changed. */
-  async run<T extends Answer | void>(
+  /**
+   * Does something here, where this process is the owner, or asks who is; finds it anew when it has changed.
+   *
+   * @param born which of the groups that had its name it is about; where that is gone rejects with `NO_HANDLER`
+   */
+  async run<T extends Answered | void>(
     signal: AbortSignal | undefined,
     here: (reign: Reign) => Promise<T>,
     question: Question,
     wait = 0,
+    born?: string,
   ): Promise<T> {
     for (let tries = 0; tries < TRIES; tries++) {
       if (signal?.aborted) throw queueCancelled(`${question.verb} "${this.#group}"`);
       const owner = await this.#finder.find(question.verb === "subscribe");
+      if (born !== undefined && born !== this.#finder.born) throw this.#finder.missing();
       try {
         if (typeof owner !== "string") return await here(owner);
         const answer = await this.#ask(owner, question, wait, signal);
@@ -61,17 +73,19 @@ export class OwnerLine {
     question: Question,
     wait: number,
     signal: AbortSignal | undefined,
-  ): Promise<Answer> {
+  ): Promise<Answered> {
     const { link } = this.#shared;
     const { digest, born } = this.#finder;
     const subject = `catga.${link.name}.qm.${owner}`;
     const lost = this.#lost;
     const asked: Asked = { group: digest, born, question, ...(lost.length === 0 ? {} : { lost }) };
+    const since = link.runtime.clock.mono();
     try {
       const answer = await link.ask(subject, JSON.stringify(asked), { timeout: wait + PATIENCE, signal });
       this.#finder.heard();
       this.#lost = this.#lost.filter((id) => !lost.includes(id));
-      return decodeAnswer(answer.data);
+      const { waited, ...rest } = decodeAnswer(answer.data);
+      return { ...rest, ...(waited === undefined ? {} : { since: since + waited }) };
     } catch (thrown) {
       if (question.verb === "pull") this.#lose(subject, question.id, signal);
       if (!CatgaError.is(thrown) || thrown.code === "CANCELLED" || !link.up) throw thrown;

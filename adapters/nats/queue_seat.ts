@@ -5,7 +5,7 @@ import { CatgaError } from "../../src/result.ts";
 import { NatsDelivery } from "./queue_delivery.ts";
 import { HeldItem } from "./queue_held.ts";
 import { OwnerFinder } from "./queue_finder.ts";
-import { OwnerLine, settleAll } from "./queue_line.ts";
+import { type Answered, OwnerLine, settleAll } from "./queue_line.ts";
 import { type GroupNames, Moved, type QueueShared } from "./queue_shared.ts";
 import type { Reign } from "./queue_reign.ts";
 import { over, type Settlement } from "./queue_stock.ts";
@@ -17,6 +17,7 @@ const SLICE = 1000;
 /** A settlement on its way to the owner. */
 interface Pending {
   readonly settlement: Settlement;
+  readonly born: string;
   readonly resolve: () => void;
   readonly reject: (thrown: unknown) => void;
 }
@@ -39,7 +40,7 @@ export class Seat {
     this.#names = names;
     this.finder = new OwnerFinder(shared, names, () => this.#claim());
     this.#line = new OwnerLine(shared, this.finder, names.group);
-    this.#turn = createTurn(() => this.#pending.length, () => void this.#send(this.#pending.splice(0)));
+    this.#turn = createTurn(() => this.#pending.length, () => this.#flush());
   }
 
   /** Whether there is a reason to remember this group. */
@@ -79,13 +80,16 @@ export class Seat {
       const left = Math.max(0, until - clock.mono());
       const id = `${this.#shared.self}.${this.#questions++}`;
       const slice = Math.min(left, SLICE);
-      const { items = [] } = await this.#line.run(
+      const { items = [], since = clock.mono() } = await this.#line.run(
         signal,
-        async (reign): Promise<Answer> => ({ items: await this.#own(reign, { ...options, wait: left }) }),
+        async (reign): Promise<Answered> => ({ items: await this.#own(reign, { ...options, wait: left }) }),
         { verb: "pull", max, lease, wait: slice, id },
         slice,
       );
-      if (items.length > 0) return this.#deliveries(items, lease, signal);
+      // An answer may be old, where this process stood still; then they are with others.
+      if (items.length > 0 && clock.mono() < since + lease) {
+        return this.#deliveries(items, since + lease, signal);
+      }
       if (clock.mono() >= until) return [];
     }
   }
@@ -130,7 +134,9 @@ export class Seat {
     if (all.length === 0) return;
     const { reign } = this.finder;
     if (reign !== undefined && !reign.isOver) { for (const claim of all) reign.stock.claim(claim); }
-    else await this.#line.run(undefined, () => Promise.resolve(), { verb: "claim", all }).catch(() => {});
+    else {await this.#line.run(undefined, () => Promise.resolve(), { verb: "claim", all }, 0, born).catch(
+        () => {},
+      );}
   }
 
   async #settleThere(delivery: NatsDelivery, settlement: Settlement): Promise<void> {
@@ -139,13 +145,14 @@ export class Seat {
     } catch (thrown) {
       return this.#settleMissing(thrown, settlement);
     }
-    if (this.finder.born === delivery.born) return await this.#settleAnywhere(settlement);
+    const { born } = delivery;
+    if (this.finder.born === born) return await this.#settleAnywhere(settlement, born);
     if (settlement.verb !== "ack") throw over(settlement);
   }
 
-  #settleAnywhere(settlement: Settlement): Promise<void> {
+  #settleAnywhere(settlement: Settlement, born: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#pending.push({ settlement, resolve, reject });
+      this.#pending.push({ settlement, born, resolve, reject });
       this.#turn();
     });
   }
@@ -155,13 +162,21 @@ export class Seat {
     if (settlement.verb !== "ack") throw over(settlement);
   }
 
-  async #send(all: readonly Pending[]): Promise<void> {
+  #flush(): void {
+    const all = this.#pending.splice(0);
+    for (const born of new Set(all.map((each) => each.born))) {
+      void this.#send(all.filter((each) => each.born === born), born);
+    }
+  }
+
+  async #send(all: readonly Pending[], born: string): Promise<void> {
     const settle = async (reign: Reign): Promise<Answer> => ({
       settled: await settleAll(reign, settlements),
     });
     const settlements = all.map(({ settlement }) => settlement);
     try {
-      const { settled } = await this.#line.run(undefined, settle, { verb: "settle", all: settlements });
+      const question = { verb: "settle", all: settlements } as const;
+      const { settled } = await this.#line.run(undefined, settle, question, 0, born);
       all.forEach(({ resolve, reject }, at) => {
         const fault = settled?.[at];
         if (fault) reject(new CatgaError(fault));
@@ -185,13 +200,11 @@ export class Seat {
 
   async #deliveries(
     items: readonly HandedItem[],
-    lease: number,
+    until: number,
     signal: AbortSignal | undefined,
   ): Promise<readonly Delivery[]> {
-    const now = this.#shared.link.runtime.clock.mono();
-    const until = now + lease;
     const { born } = this.finder;
-    this.#forgetOld(now);
+    this.#forgetOld(this.#shared.link.runtime.clock.mono());
     const deliveries = items.map((item) =>
       new NatsDelivery(this, born, item, until, item instanceof HeldItem ? item : undefined)
     );

@@ -45,6 +45,8 @@ export interface Answer {
   readonly moved?: true;
   readonly fault?: SystemFault;
   readonly items?: readonly HandedItem[];
+  /** How long the owner waited for them, in ms: from then on they are in hands. */
+  readonly waited?: number;
   /** What came of each settlement; `null` where it went well. */
   readonly settled?: readonly (SystemFault | null)[];
   readonly backlog?: QueueBacklog;

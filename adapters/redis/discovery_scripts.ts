@@ -16,7 +16,7 @@ const SHARED = `
 local leases, owners, state = KEYS[1], KEYS[2], KEYS[3]
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local version = tonumber(redis.call("HGET", state, "version") or 0)
+local version = tonumber(redis.call("HGET", state, "version") or 0) or 0
 local function step()
   version = math.max(version + 1, time[1] * 1000000 + time[2])
   redis.call("HSET", state, "version", string.format("%.0f", version))
@@ -31,6 +31,7 @@ local function ownerOf(endpoint)
   local owner = redis.call("HGET", owners, endpoint)
   if not owner then return nil end
   local _, at, epoch = string.find(owner, "^(%d+) ")
+  if not at then return nil end
   return string.sub(owner, at + 1), tonumber(epoch)
 end
 `;

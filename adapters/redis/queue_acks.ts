@@ -1,11 +1,10 @@
 import { createTurn } from "../../src/internal/turn.ts";
-import type { DeliveryGroup, Hold, TakenItem } from "./queue_delivery.ts";
+import type { DeliveryGroup, TakenItem } from "./queue_delivery.ts";
 import { ACK } from "./queue_scripts_items.ts";
 
 interface Ack {
   readonly group: DeliveryGroup;
-  readonly hold: Hold;
-  readonly word: string;
+  readonly taken: TakenItem;
   readonly resolve: (done: boolean) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -18,23 +17,24 @@ export class QueueAcks {
   #waiting: Ack[] = [];
   readonly #turn: () => void = createTurn(() => this.#waiting.length, () => this.flush());
 
-  /** Resolves to whether the item is done with. */
-  add(group: DeliveryGroup, { item, hold, attempt, key }: TakenItem): Promise<boolean> {
-    const word = attempt === 1 && key === "" ? item : `${item} ${attempt}${key}`;
+  /** Resolves to whether the item is done with. Until then it must not be added again. */
+  add(group: DeliveryGroup, taken: TakenItem): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ group, hold, word, resolve, reject });
+      this.#waiting.push({ group, taken, resolve, reject });
       this.#turn();
     });
   }
 
   /** Sends those that wait at once, so that what is asked for next comes after them. */
   flush(): void {
-    const groups = Map.groupBy(this.#waiting, ({ group }) => `${group.tag} ${group.number}`);
+    if (this.#waiting.length === 0) return;
+    const holds = [...Map.groupBy(this.#waiting, ({ taken }) => taken.hold).values()];
     this.#waiting = [];
-    for (const acks of groups.values()) {
+    const groups = Map.groupBy(holds, ([first]) => `${first!.group.tag} ${first!.group.number}`);
+    for (const all of groups.values()) {
       let batch: (readonly Ack[])[] = [];
       let size = 0;
-      for (const hold of Map.groupBy(acks, ({ hold }) => hold).values()) {
+      for (const hold of all) {
         batch.push(hold);
         size += hold.length;
         if (size < BATCH) continue;
@@ -50,9 +50,9 @@ export class QueueAcks {
 async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): Promise<void> {
   const { group } = holds[0]![0]!;
   const words = holds.flatMap((acks) => [
-    acks[0]!.hold.id,
+    acks[0]!.taken.hold.id,
     acks.length,
-    ...(whole && isAll(acks) ? ["all"] : acks.map(({ word }) => word)),
+    ...(whole && isAll(acks) ? ["all"] : acks.map(wordOf)),
   ]);
   try {
     const [answers, freed] = await group.run(ACK, [group.number, ...words]) as readonly [string[], number];
@@ -69,7 +69,14 @@ async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): 
 
 /** Whether these are all that was taken at once, none of them for the second time or with a key. */
 function isAll(acks: readonly Ack[]): boolean {
-  const [{ hold }] = acks as readonly [Ack];
-  return acks.length === hold.size && acks.every(({ word }) => !word.includes(" ")) &&
-    new Set(acks.map(({ word }) => word)).size === hold.size;
+  return acks.length === acks[0]!.taken.hold.size && acks.every(({ taken }) => isPlain(taken));
+}
+
+function isPlain({ attempt, key }: TakenItem): boolean {
+  return attempt === 1 && key === "";
+}
+
+function wordOf({ taken }: Ack): string {
+  const { item, attempt, key } = taken;
+  return isPlain(taken) ? item : `${item} ${attempt}${key}`;
 }

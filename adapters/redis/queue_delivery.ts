@@ -54,7 +54,8 @@ export class RedisDelivery implements Delivery {
   readonly pushed: number;
   readonly #group: DeliveryGroup;
   readonly #taken: TakenItem;
-  #done = false;
+  /** Done with, or about to be. */
+  #acked: Promise<void> | undefined;
 
   constructor(group: DeliveryGroup, taken: TakenItem) {
     const { item, attempt, key, text } = taken;
@@ -69,10 +70,13 @@ export class RedisDelivery implements Delivery {
     this.#taken = taken;
   }
 
-  async ack(): Promise<void> {
-    if (this.#done) return;
-    if (!await this.#group.acks.add(this.#group, this.#taken)) throw leaseOver("acknowledge", this.id);
-    this.#done = true;
+  ack(): Promise<void> {
+    return this.#acked ??= this.#group.acks.add(this.#group, this.#taken).then((done) => {
+      if (!done) throw leaseOver("acknowledge", this.id);
+    }).catch((thrown) => {
+      this.#acked = undefined;
+      throw thrown;
+    });
   }
 
   async retry(delay: number): Promise<void> {

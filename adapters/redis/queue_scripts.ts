@@ -1,12 +1,12 @@
 /**
  * What the scripts of the queue share. What is kept under the tag `t` of a topic, times in µs since 1970 by the server's
  * clock: `t:s` a stream of the items that some group has not done with, whose ids are their numbers; `t:m` the `last`
- * number given, the `count` of items pushed and how many are `open`, once for each group; `t:n` names by the time until
+ * number given and the `count` of items pushed; `t:n` names by the time until
  * which they are known; `t:g` groups by name; `t:x` those that end when idle, by that time; `t:h` how many groups still
  * have an item, where it was more than one; `t:e` the groups that have ended and left something.
  *
- * Of a group: `t:<number>` its state, then of the items up to its `cursor` with `:d` those that are due, by when; `:l`
- * what is held, by until when, and with `:h` the items of each hold; `:b` those behind another with their key; `:a` how often an item came back; `:t` the
+ * Of a group: `t:<number>` its state, then of the items up to its `cursor` with `:d` those that are due, by when,
+ * and what is in hands, by until when; `:h` until when each hold is and what it has; `:b` those behind another with their key; `:a` how often an item came back; `:t` the
  * last item of each key; `:n` the item behind an item with its key, and when it is due.
  *
  * A number is the time of its push or one more than the last one, so it grows also after all was lost.
@@ -24,7 +24,6 @@ local function numbers(count)
 end
 local function release(items)
   if #items == 0 then return end
-  call("HINCRBY", t .. ":m", "open", -#items)
   local gone = items
   if call("EXISTS", t .. ":h") == 1 then
     gone = {}
@@ -53,15 +52,25 @@ local function purge()
   end
   local number, cursor, last = string.match(ended, "^(%d+) (%d+) (%d+)$")
   local g = t .. ":" .. number
-  local items, from = call("ZRANGE", g .. ":d", 0, 499), g .. ":d"
-  if #items == 0 then items, from = call("ZRANGE", g .. ":b", 0, 499), g .. ":b" end
-  local hold = call("ZRANGE", g .. ":l", 0, 0)[1]
-  if #items > 0 then
-    call("ZREM", from, unpack(items))
-  elseif hold then
-    for item in string.gmatch(call("HGET", g .. ":h", hold) or "", "%d+") do items[#items + 1] = item end
-    call("ZREM", g .. ":l", hold)
-    call("HDEL", g .. ":h", hold)
+  local items, from = {}, g .. ":d"
+  local all = call("ZRANGE", from, 0, 499)
+  if #all == 0 then
+    from = g .. ":b"
+    all = call("ZRANGE", from, 0, 499)
+  end
+  if #all > 0 then
+    local last = 0
+    for i, each in ipairs(all) do
+      if string.find(each, "%D") then
+        for item in string.gmatch(string.match(call("HGET", g .. ":h", each), " .*"), "%d+") do items[#items + 1] = item end
+        call("HDEL", g .. ":h", each)
+      else
+        items[#items + 1] = each
+      end
+      last = i
+      if #items >= 1000 then break end
+    end
+    call("ZREM", from, unpack(all, 1, last))
   else
     call("UNLINK", g .. ":a", g .. ":t", g .. ":n")
     local entries = call("XRANGE", t .. ":s", int(cursor + 1), last, "COUNT", 50)
@@ -81,8 +90,8 @@ end
 local function find(name)
   local number = call("HGET", t .. ":g", name)
   if not number then return nil end
-  local ends = call("ZSCORE", t .. ":x", number)
-  if not ends or tonumber(ends) > now then return number end
+  local state = call("HMGET", t .. ":" .. number, "cursor", "idle", "count", "done")
+  if not state[2] or tonumber(call("ZSCORE", t .. ":x", number) or "0") > now then return number, state end
   finish(number)
   return nil
 end

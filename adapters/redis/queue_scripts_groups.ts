@@ -24,7 +24,15 @@ for i, id in ipairs(ids) do
 end
 if #fresh == 0 then return "kept" end
 local limit = tonumber(ARGV[3])
-local function isFull() return tonumber(call("HGET", t .. ":m", "open") or "0") + #fresh * groups > limit end
+local function isFull()
+  if (call("XLEN", t .. ":s") + #fresh) * groups <= limit then return false end
+  local open, count = #fresh * groups, call("HGET", t .. ":m", "count") or 0
+  for _, number in ipairs(call("HVALS", t .. ":g")) do
+    local state = call("HMGET", t .. ":" .. number, "count", "done")
+    open = open + count - state[1] - state[2]
+  end
+  return open > limit
+end
 local tries = 4
 while isFull() and tries > 0 and purge() do tries = tries - 1 end
 if isFull() then return "full" end
@@ -45,7 +53,6 @@ if tooMany > 0 then call("ZREMRANGEBYRANK", t .. ":n", 0, tooMany - 1) end
 call("PEXPIREAT", t .. ":n", int(math.ceil(later(ARGV[1]) / 1000)))
 if groups > 1 then call("HSET", t .. ":h", unpack(holders)) end
 call("HINCRBY", t .. ":m", "count", #fresh)
-call("HINCRBY", t .. ":m", "open", #fresh * groups)
 return "kept"`,
 );
 
@@ -59,8 +66,7 @@ if number then
   local g = t .. ":" .. number
   local ends, before = call("ZSCORE", t .. ":x", number), call("HGET", g, "idle")
   if ends and before then seen = math.max(seen, ends - before) end
-  local longest = call("ZRANGE", g .. ":l", -1, -1, "WITHSCORES")[2]
-  if longest then seen = math.max(seen, tonumber(longest)) end
+  for _, hold in ipairs(call("HVALS", g .. ":h")) do seen = math.max(seen, tonumber(string.match(hold, "^%d+"))) end
 else
   if call("HLEN", t .. ":g") >= tonumber(ARGV[3]) then return "full" end
   call("PERSIST", t .. ":m")
@@ -97,23 +103,22 @@ return purge() and 1 or 0`,
 export const BACKLOG: Script = script(
   "queue.backlog",
   `${SHARED}
-local number = find(ARGV[1])
+local number, state = find(ARGV[1])
 if not number then return false end
 local g = t .. ":" .. number
-local state = call("HMGET", g, "cursor", "count", "done")
 local items = call("HGET", t .. ":m", "count") or "0"
 local from, looked, oldest = "-", 0, nil
-local held = " " .. table.concat(call("HVALS", g .. ":h"), " ") .. " "
+local holds, leased = call("HVALS", g .. ":h"), 0
+local held = table.concat(holds)
 local function has(item)
   return tonumber(item) > tonumber(state[1]) or call("ZSCORE", g .. ":d", item) or call("ZSCORE", g .. ":b", item) or
     string.find(held, " " .. item .. " ", 1, true)
 end
-local leased = 0
-for _, hold in ipairs(call("ZRANGEBYSCORE", g .. ":l", "(" .. int(now), "+inf")) do
-  local _, count = string.gsub(call("HGET", g .. ":h", hold) or "", "%d+", "")
-  leased = leased + count
+for _, hold in ipairs(holds) do
+  local ends, items = string.match(hold, "^(%d+)(.*)$")
+  if tonumber(ends) > now then leased = leased + select(2, string.gsub(items, "%d+", "")) end
 end
-local left = int(items - state[2] - state[3])
+local left = int(items - state[3] - state[4])
 while left ~= "0" and not oldest do
   local entries = call("XRANGE", t .. ":s", from, "+", "COUNT", looked == 0 and 1 or 50)
   looked = looked + #entries

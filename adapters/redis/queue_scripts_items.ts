@@ -9,26 +9,29 @@ import { type Script, script } from "./scripts.ts";
 export const TAKE: Script = script(
   "queue.take",
   `${SHARED}
-local number = find(ARGV[1])
+local number, state = find(ARGV[1])
 if not number then return false end
 local g = t .. ":" .. number
-local state = call("HMGET", g, "cursor", "idle")
 local cursor, idle = tonumber(state[1]), tonumber(state[2] or "")
 local max, ends = tonumber(ARGV[2]), later(ARGV[3])
 local taken, hands, ready, gone = {}, {}, {}, {}
 local count, size, looked, index = 0, 0, 0, 1
 
-local over = call("ZRANGEBYSCORE", g .. ":l", "-inf", int(now), "WITHSCORES", "LIMIT", 0, 100)
-for i = 1, #over, 2 do
-  for item in string.gmatch(call("HGET", g .. ":h", over[i]) or "", "%d+") do
-    call("ZADD", g .. ":d", over[i + 1], item)
-    call("HINCRBY", g .. ":a", item, 1)
-  end
-  call("ZREM", g .. ":l", over[i])
-  call("HDEL", g .. ":h", over[i])
-end
 local due = call("ZRANGEBYSCORE", g .. ":d", "-inf", int(now), "WITHSCORES", "LIMIT", 0, max)
-for i = 1, #due, 2 do ready[#ready + 1] = { due[i], tonumber(due[i + 1]) } end
+for i = 1, #due, 2 do
+  local each, moment = due[i], tonumber(due[i + 1])
+  if string.find(each, "%D") then
+    for item in string.gmatch(string.match(call("HGET", g .. ":h", each), " .*"), "%d+") do
+      call("ZADD", g .. ":d", int(moment), item)
+      call("HINCRBY", g .. ":a", item, 1)
+      ready[#ready + 1] = { item, moment }
+    end
+    call("HDEL", g .. ":h", each)
+    call("ZREM", g .. ":d", each)
+  else
+    ready[#ready + 1] = { each, moment }
+  end
+end
 
 local function isFull() return count >= max or size > 1048576 end
 local function give(item, fields, attempt)
@@ -89,18 +92,14 @@ if #gone > 0 then call("ZREM", g .. ":d", unpack(gone)) end
 if looked > 0 then call("HSET", g, "cursor", int(cursor)) end
 if count > 0 then
   local hold = taken[1] .. "." .. taken[2]
-  call("ZADD", g .. ":l", int(ends), hold)
-  call("HSET", g .. ":h", hold, " " .. table.concat(hands, " ") .. " ")
+  call("ZADD", g .. ":d", int(ends), hold)
+  call("HSET", g .. ":h", hold, int(ends) .. " " .. table.concat(hands, " ") .. " ")
   see(number, idle, ends)
   return { taken, -1, 0, -1, number, hold }
 end
 if idle then see(number, idle, math.min(later(ARGV[4]), now + idle / 2)) end
-local soonest = math.huge
-for _, each in ipairs({ ":d", ":l" }) do
-  local first = call("ZRANGE", g .. each, 0, 0, "WITHSCORES")[2]
-  if first then soonest = math.min(soonest, tonumber(first)) end
-end
-return { taken, soonest < math.huge and int(math.max(0, math.ceil((soonest - now) / 1000))) or -1,
+local soonest = call("ZRANGE", g .. ":d", 0, 0, "WITHSCORES")[2]
+return { taken, soonest and int(math.max(0, math.ceil((soonest - now) / 1000))) or -1,
   looked >= 1024 and 1 or 0, idle and int(idle / 1000) or -1, number }`,
 );
 
@@ -111,24 +110,26 @@ local g = t .. ":" .. number
 local state = call("HMGET", g, "cursor", "idle")
 local lives, idle = state[1], tonumber(state[2] or "")
 local function itemsOf(hold)
-  local ends = lives and call("ZSCORE", g .. ":l", hold)
-  return ends and tonumber(ends) > now and call("HGET", g .. ":h", hold) or nil
+  local kept = lives and call("HGET", g .. ":h", hold)
+  if not kept then return nil end
+  local ends, items = string.match(kept, "^(%d+)(.*)$")
+  if tonumber(ends) > now then return items, ends end
 end
-local function keep(hold, items)
-  if string.find(items, "%d") then return call("HSET", g .. ":h", hold, items) end
-  call("ZREM", g .. ":l", hold)
+local function keep(hold, ends, items)
+  if string.find(items, "%d") then return call("HSET", g .. ":h", hold, ends .. items) end
+  call("ZREM", g .. ":d", hold)
   call("HDEL", g .. ":h", hold)
 end
 local function letGo(hold, item, attempt)
   local alone = item .. ":" .. attempt
   if itemsOf(alone) then
-    keep(alone, "")
+    keep(alone, "", "")
     return true
   end
-  local items = itemsOf(hold)
+  local items, ends = itemsOf(hold)
   local at = items and string.find(items, " " .. item .. " ", 1, true)
   if not at then return false end
-  keep(hold, string.sub(items, 1, at) .. string.sub(items, at + #item + 2))
+  keep(hold, ends, string.sub(items, 1, at) .. string.sub(items, at + #item + 2))
   return true
 end
 local function isOpen(item)
@@ -169,11 +170,13 @@ local function ackAll(hold, count)
   for item in string.gmatch(items, "%d+") do all[#all + 1] = item end
   if #all ~= count then return "none" end
   for _, item in ipairs(all) do done[#done + 1] = item end
-  keep(hold, "")
+  keep(hold, "", "")
   return "all"
 end
 local function ackSome(hold, first, last)
-  local items, answer = itemsOf(hold) or "", {}
+  local items, ends = itemsOf(hold)
+  local answer = {}
+  items = items or ""
   local from, size, gone = 1, 0, {}
   for i = first, last do
     local item, attempt, key = ARGV[i], "1", ""
@@ -190,7 +193,7 @@ local function ackSome(hold, first, last)
     if size < #items - 1 then
       for item in string.gmatch(items, "%d+") do if not gone[item] then rest[#rest + 1] = item end end
     end
-    keep(hold, " " .. table.concat(rest, " ") .. " ")
+    keep(hold, ends, " " .. table.concat(rest, " ") .. " ")
   end
   return table.concat(answer)
 end
@@ -231,8 +234,8 @@ export const EXTEND: Script = script(
   `${HELD}
 if not letGo(ARGV[3], ARGV[2], ARGV[4]) then return 0 end
 local alone = ARGV[2] .. ":" .. ARGV[4]
-call("ZADD", g .. ":l", int(later(ARGV[5])), alone)
-call("HSET", g .. ":h", alone, " " .. ARGV[2] .. " ")
+call("ZADD", g .. ":d", int(later(ARGV[5])), alone)
+call("HSET", g .. ":h", alone, int(later(ARGV[5])) .. " " .. ARGV[2] .. " ")
 see(number, idle, later(ARGV[5]))
 return 1`,
 );

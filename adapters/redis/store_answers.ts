@@ -14,7 +14,6 @@ export interface Listed {
 /** Entries by key, and what was the last revision then. */
 export interface Listing {
   readonly last: number;
-  readonly born: number;
   readonly more: boolean;
   readonly entries: readonly Listed[];
 }
@@ -25,13 +24,12 @@ export interface Told {
   readonly left: number | undefined;
 }
 
-/** What has changed since, or why that is not known. */
+/** What has changed since, if that is known. */
 export type News =
-  | { readonly type: "lost" | "behind" }
+  | { readonly type: "unknown" }
   | {
     readonly type: "known";
     readonly till: number;
-    readonly born: number;
     readonly more: boolean;
     readonly changes: readonly Told[];
   };
@@ -43,23 +41,21 @@ export type WriteAnswer =
   | { readonly type: "full" };
 
 export function listingOf(what: string, reply: Reply): Listing {
-  const [last, born, more, entries] = listOf(what, reply);
+  const [last, more, entries] = listOf(what, reply);
   return {
     last: numberOf(what, last),
-    born: numberOf(what, born),
     more: more !== 0,
     entries: listOf(what, entries).map((entry) => listedOf(what, entry)),
   };
 }
 
 export function newsOf(what: string, reply: Reply): News {
-  const [type, till, more, born, changes] = listOf(what, reply);
-  if (type === "lost" || type === "behind") return { type };
+  const [type, till, more, changes] = listOf(what, reply);
+  if (type === "unknown") return { type };
   if (type !== "known") throw unfit(what);
   return {
     type,
     till: numberOf(what, till),
-    born: numberOf(what, born),
     more: more !== 0,
     changes: listOf(what, changes).map((each): Told => {
       const parts = listOf(what, each);

@@ -31,7 +31,6 @@ export class StoreFeed {
   /** When the time of what was told is over, by the monotonic clock. */
   readonly #over: Map<string, number> = new Map();
   #pace: Pace;
-  #born = 0;
   #run: AbortController | undefined;
 
   constructor(commander: Commander, names: readonly string[], options: PaceOptions) {
@@ -57,20 +56,19 @@ export class StoreFeed {
     const { prefix } = watch;
     const what = `watch "${prefix}"`;
     const found: Listed[] = [];
-    let since: { readonly last: number; readonly born: number } | undefined;
+    let since: number | undefined;
     for (let from = `[${prefix}`;;) {
       const args = [from, prefix, PAGE];
       const page = listingOf(what, await this.#commander.run(listScript, this.#names, args, { signal }));
-      since ??= page;
+      since ??= page.last;
       found.push(...page.entries);
       if (!page.more && page.entries.length < PAGE) break;
       from = `(${page.entries.at(-1)!.key}`;
     }
     if (!this.#watches.has(watch)) return;
-    watch.till = since.last;
+    watch.till = since;
     watch.feed.begin(found.map(({ key, value, revision }) => ({ key, value, revision })));
     for (const { key, left } of found) this.#time(key, left);
-    if (this.#born === 0) this.#born = since.born;
     if (this.#run !== undefined) return this.#pace.nudge();
     this.#run = new AbortController();
     void this.#look(this.#run.signal);
@@ -80,7 +78,6 @@ export class StoreFeed {
     if (!this.#watches.delete(watch) || this.#watches.size > 0) return;
     this.#run?.abort();
     this.#run = undefined;
-    this.#born = 0;
     this.#over.clear();
     this.#pace = new Pace(this.#commander.runtime, this.#options);
   }
@@ -124,21 +121,16 @@ export class StoreFeed {
   async #ask(pace: Pace, signal: AbortSignal): Promise<boolean> {
     const what = "look for changes";
     const asked = [...this.#watches].filter(({ till }) => till !== undefined);
+    if (asked.length === 0) return false;
     const prefixes = [...new Set(asked.map(({ prefix }) => prefix))];
     const wanted = prefixes.length > PREFIXES ? [""] : prefixes;
-    const seen = asked.reduce((least, { till }) => Math.min(least, till!), Infinity);
-    const args = [seen === Infinity ? 0 : seen, this.#born, ...wanted];
+    const args = [Math.min(...asked.map(({ till }) => till!)), ...wanted];
     const news = newsOf(what, await this.#commander.run(changesScript, this.#names, args, { signal }));
     if (signal.aborted) return false;
     if (news.type !== "known") {
-      this.breakOff(
-        news.type === "lost"
-          ? "Redis has lost what it kept"
-          : "so much has changed that it is no longer known",
-      );
+      this.breakOff("Redis no longer knows what has changed: it has lost data, or there was too much");
       return false;
     }
-    if (this.#born === 0) this.#born = news.born;
     pace.looked(news.changes.length > 0);
     for (const watch of asked) this.#tell(watch, news.changes, news.till);
     this.#postpone();

@@ -2,8 +2,8 @@ import { type Script, script } from "./scripts.ts";
 
 /** How many changes are remembered, for watches that look seldom. */
 const REMEMBERED = 10_000;
-/** How many entries whose time is over are taken away by one script, and by one that needs the room. */
-const [SOME, MANY] = [64, 1000];
+/** How many entries whose time is over are taken away by one script. */
+const SOME = 64;
 /** How many bytes of keys and values one answer has, and a little more. */
 const BYTES = 4_194_304;
 /** How many changes are looked through for one whose answer was lost. */
@@ -24,8 +24,7 @@ local values, names, expiries, log, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4], 
 local time = redis.call("TIME")
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function text(number) return string.format("%.0f", number) end
-local function last() return tonumber(redis.call("HGET", state, "last") or 0) end
-local function born() return tonumber(redis.call("HGET", state, "born") or 0) end
+local function last() return tonumber(redis.call("HGET", state, "last") or 0) or 0 end
 local function tell(kind, key, nonce)
   local revision = math.max(last() + 1, time[1] * 1000000 + time[2])
   redis.call("HSET", state, "last", text(revision))
@@ -48,6 +47,8 @@ local function find(key)
   local raw = redis.call("HGET", values, key)
   if not raw then return nil end
   local _, at, revision, expires = string.find(raw, "^(%d+) (%d+) ")
+  -- What is no entry was put there by somebody else.
+  if not at then return nil, nil, nil, true end
   revision, expires = tonumber(revision), tonumber(expires)
   if expires > 0 and expires <= now then return nil, nil, nil, true end
   local left = -1
@@ -79,10 +80,7 @@ local before = last()
 local swept = sweep(${SOME})
 local found, _, _, there = find(key)
 if not fits(expected, found) then return { "conflict", found or 0 } end
-if not there and redis.call("HLEN", values) >= tonumber(keys) then
-  swept = swept + sweep(${MANY})
-  if redis.call("HLEN", values) >= tonumber(keys) then return { "full" } end
-end
+if not there and redis.call("HLEN", values) >= tonumber(keys) then return { "full" } end
 local expires = 0
 if ttl ~= "" then expires = math.min(now + tonumber(ttl), 9000000000000000) end
 local revision = tell("p", key, nonce)
@@ -118,7 +116,7 @@ end
 return false`,
 );
 
-/** `from prefix limit`: the last revision, the first one, whether there may be more, and entries by key. */
+/** `from prefix limit`: the last revision, whether there may be more, and entries by key. */
 export const listScript: Script = script(
   "store.list",
   `${SHARED}
@@ -129,7 +127,7 @@ local entries, bytes = {}, 0
 while #entries < limit do
   local keys = redis.call("ZRANGEBYLEX", names, from, to, "LIMIT", 0, 128)
   for _, key in ipairs(keys) do
-    if #entries >= limit or bytes > ${BYTES} then return { last(), born(), 1, entries } end
+    if #entries >= limit or bytes > ${BYTES} then return { last(), 1, entries } end
     local revision, value, left = find(key)
     if revision then
       entries[#entries + 1] = { revision, key, value, left }
@@ -139,26 +137,24 @@ while #entries < limit do
   if #keys < 128 then break end
   from = "(" .. keys[#keys]
 end
-return { last(), born(), 0, entries }`,
+return { last(), 0, entries }`,
 );
 
 /**
- * `seen born prefix…`: whether all changes since are known, the revision until which it tells them, whether there are
+ * `seen prefix…`: whether all changes since are known, the revision until which it tells them, whether there are
  * more, and the changes of keys that begin like one of these.
  */
 export const changesScript: Script = script(
   "store.changes",
   `${SHARED}
-local seen, first = tonumber(ARGV[1]), tonumber(ARGV[2])
+local seen = tonumber(ARGV[1])
 sweep(${SOME})
-local oldest = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
-oldest = oldest and tonumber(string.sub(oldest[1], 1, -3))
-if first > 0 and born() ~= first then return { "lost" } end
 if seen > 0 then
-  if not oldest or last() < seen then return { "lost" } end
-  if oldest > seen then return { "behind" } end
-  if #redis.call("XRANGE", log, text(seen) .. "-0", text(seen) .. "-0") == 0 then return { "lost" } end
-elseif oldest and oldest ~= born() then return { "behind" } end
+  if #redis.call("XRANGE", log, text(seen) .. "-0", text(seen) .. "-0") == 0 then return { "unknown" } end
+else
+  local oldest = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
+  if oldest and oldest[1] ~= redis.call("HGET", state, "born") .. "-0" then return { "unknown" } end
+end
 local items = redis.call("XRANGE", log, text(seen) .. "-1", "+", "COUNT", 256)
 local changes, bytes, till, more = {}, 0, seen, 0
 if #items == 256 then more = 1 end
@@ -166,7 +162,7 @@ for _, item in ipairs(items) do
   if bytes > ${BYTES} then more = 1 break end
   local revision, kind, key = tonumber(string.sub(item[1], 1, -3)), item[2][2], item[2][4]
   local wanted = false
-  for at = 3, #ARGV do
+  for at = 2, #ARGV do
     if string.sub(key, 1, #ARGV[at]) == ARGV[at] then wanted = true break end
   end
   if wanted then
@@ -181,5 +177,5 @@ for _, item in ipairs(items) do
   end
   till = revision
 end
-return { "known", till, more, born(), changes }`,
+return { "known", till, more, changes }`,
 );

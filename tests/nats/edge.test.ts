@@ -8,9 +8,9 @@ import { DoneItems } from "../../adapters/nats/queue_done.ts";
 import { HeldItem } from "../../adapters/nats/queue_held.ts";
 import { Stock } from "../../adapters/nats/queue_stock.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
-import { queuesOn } from "./queue_support.ts";
+import { persist, queuesOn } from "./queue_support.ts";
 import { type NatsServer, startNats } from "./server.ts";
-import { openLink } from "./support.ts";
+import { openLink, sleep, until } from "./support.ts";
 
 describe("a holder and an owner of a group end at one time", () => {
   let server: NatsServer;
@@ -52,6 +52,72 @@ describe("a holder and an owner of a group end at one time", () => {
     await holder[Symbol.asyncDispose]();
   }, 60_000);
 });
+
+test("an answer that was old when it was read hands out nothing: others have had it since", async () => {
+  await using server = await startNats();
+  await using queues = queuesOn(server.ws, "old");
+  const { queue } = await queues.open();
+  await queue.subscribe("t", "g");
+  await queue.push("t", [{ id: "1", key: "k", payload: "" }]);
+  const link = await openLink(server.ws, { cluster: queues.cluster });
+  let answers = 0;
+  // As it is where a process stands still.
+  const slow: Link = Object.create(link, {
+    ask: {
+      value: async (subject: string, body: string, options?: AskOptions) => {
+        const answer = await link.ask(subject, body, options);
+        if (body.includes('"pull"') && answers++ === 0) await sleep(500);
+        return answer;
+      },
+    },
+  });
+  const member = await natsQueue(slow, { bytes: 2 ** 26 });
+  const options = { max: 1, lease: 300 };
+  expect(await member.pull("t", "g", options)).toEqual([]);
+  const [second] = await member.pull("t", "g", { ...options, lease: 10_000, wait: 10_000 });
+  expect([second?.id, second?.attempt]).toEqual(["1", 2]);
+  await member[Symbol.asyncDispose]();
+  await link[Symbol.asyncDispose]();
+}, 30_000);
+
+test(
+  "what is said of an item of a group that was lost means none of the group that stands for it",
+  async () => {
+    await using server = await startNats();
+    await using queues = queuesOn(server.ws, "reborn");
+    const { queue, link: own } = await queues.open();
+    await queue.subscribe("t", "g");
+    await queue.push("t", [{ id: "1", payload: "" }]);
+    const link = await openLink(server.ws, { cluster: queues.cluster });
+    const reborn = Promise.withResolvers<void>();
+    const slow: Link = Object.create(link, {
+      ask: {
+        value: async (subject: string, body: string, options?: AskOptions) => {
+          if (body.includes('"settle"')) await reborn.promise;
+          return await link.ask(subject, body, options);
+        },
+      },
+    });
+    const member = await natsQueue(slow, { bytes: 2 ** 26 });
+    const [first] = await member.pull("t", "g", { max: 1, lease: 60_000 });
+    const done = first!.ack();
+    await server.restart({ loseFiles: true });
+    await until(() => own.logs.some(({ event }) => event === "nats.queue_lost"));
+    await persist(() => queue.subscribe("t", "g"));
+    await persist(() => queue.push("t", [{ id: "2", payload: "" }]));
+    const [second] = await queue.pull("t", "g", { max: 1, lease: 60_000, wait: 10_000 });
+    expect([second?.id, second?.attempt]).toEqual(["2", 1]);
+    await until(() => link.up);
+    reborn.resolve();
+    await done;
+    expect((await queue.backlog("t", "g")).items).toBe(1);
+    await second!.ack();
+    expect((await queue.backlog("t", "g")).items).toBe(0);
+    await member[Symbol.asyncDispose]();
+    await link[Symbol.asyncDispose]();
+  },
+  30_000,
+);
 
 describe("items that are with nobody knows whom", () => {
   const acks = { tell: () => true, send: () => Promise.resolve() } as unknown as Acks;

@@ -35,11 +35,11 @@ function madeUp(runtime: FakeRuntime): MadeUp {
     run: ({ name }): Promise<Reply> => {
       commander.runs.push({ name, at: runtime.clock.mono() });
       const { changes, left } = commander;
-      if (name === "store.list") return Promise.resolve([1, 1, 0, []]);
+      if (name === "store.list") return Promise.resolve([1, 0, []]);
       if (name === "store.changes") {
         const news = changes > told ? [[changes + 1, "key", "value", left]] : [];
         told = changes;
-        return Promise.resolve(["known", changes + 1, 0, 1, news]);
+        return Promise.resolve(["known", changes + 1, 0, news]);
       }
       if (name === "discovery.beat") return Promise.resolve(["listed", 1, 1, null]);
       return Promise.reject(new Error(`${name} is not known`));
@@ -52,8 +52,8 @@ function madeUp(runtime: FakeRuntime): MadeUp {
 /** Time that is told to go on, and work in the background that fails unseen. */
 const patient = (): FakeRuntime => ({ ...fakeRuntime(), background: (work) => void work.catch(() => {}) });
 
-async function watched(store: Store): Promise<void> {
-  for await (const _ of store.watch(""));
+async function watched(store: Store, prefix = "", signal?: AbortSignal): Promise<void> {
+  for await (const _ of store.watch(prefix, { signal }));
 }
 
 /** How many commands were sent in each of so many minutes, after the first hour. */
@@ -118,6 +118,40 @@ describe("the budget", () => {
     expect(commander.sent).toBeLessThanOrEqual(112);
   });
 
+  test("what is known to run out is looked for when its time is over", async () => {
+    const runtime = patient();
+    const commander = madeUp(runtime);
+    await using store = redisStore(commander);
+    void watched(store).catch(() => {});
+    await runtime.advance(10 * MINUTE);
+    Object.assign(commander, { changes: 1, left: 4321 });
+    const { sent } = commander;
+    while (commander.sent === sent) await runtime.advance(100);
+    const { at } = commander.runs.at(-1)!;
+    await runtime.advance(MINUTE);
+    const looks = commander.runs.map((run) => run.at - at).filter((after) => after > 0);
+    expect(looks.some((after) => after >= 4321 && after <= 4330)).toBe(true);
+  });
+
+  test("what runs out and is watched no longer is not looked for", async () => {
+    const runtime = patient();
+    const commander = madeUp(runtime);
+    const budget = new CommandBudget(runtime.clock, 10);
+    await using store = redisStore(commander, { budget });
+    void watched(store, "other").catch(() => {});
+    const leaving = new AbortController();
+    void watched(store, "key", leaving.signal).catch(() => {});
+    await runtime.advance(10 * MINUTE);
+    Object.assign(commander, { changes: 1, left: MINUTE });
+    await runtime.advance(30_000);
+    leaving.abort();
+    await runtime.advance(10 * MINUTE);
+    const { sent } = commander;
+    await runtime.advance(10 * MINUTE);
+    expect(commander.sent - sent).toBe(50);
+    expect(budget.short).toBe(0);
+  });
+
   test("does not keep a node from being heard of", async () => {
     const runtime = patient();
     const commander = madeUp(runtime);
@@ -130,7 +164,7 @@ describe("the budget", () => {
     expect(Math.max(...gaps)).toBeLessThanOrEqual(pollings.default.lease / 2);
   });
 
-  test("saves up a minute's worth, and says how much was taken and missing", () => {
+  test("saves up a minute's worth, and says how much was taken and missing", async () => {
     const runtime = patient();
     const budget = new CommandBudget(runtime.clock, 6);
     const waits = Array.from({ length: 8 }, () => budget.take());
@@ -138,6 +172,8 @@ describe("the budget", () => {
     expect([budget.spent, budget.short]).toEqual([6, 2]);
     budget.spend();
     expect(budget.take()).toBe(20_000);
+    await runtime.advance(60 * MINUTE);
+    expect(Array.from({ length: 7 }, () => budget.take())).toEqual([0, 0, 0, 0, 0, 0, 10_000]);
     expect(() => new CommandBudget(runtime.clock, 0)).toThrow(RangeError);
   });
 });

@@ -179,6 +179,30 @@ describe("nodes", () => {
     for (const each of all) await each[Symbol.asyncDispose]();
   }, 30_000);
 
+  test("a list that was lost and has as many changes again is seen to be another", async () => {
+    const name = fresh();
+    const keys = discoveryKeys(name);
+    const beat = (endpoint: string) => direct.run(beatScript, keys, [endpoint, "test", 0, 60_000, 0]);
+    await Promise.all(["a", "b"].map(beat));
+    const opened = open({ name });
+    await until("it knows both", () => knows(opened, "a", "b"));
+    await Promise.all([direct.send(["DEL", ...keys]), beat("c"), beat("d")]);
+    await until("it knows the others", () => knows(opened, "c", "d"));
+    await opened[Symbol.asyncDispose]();
+  });
+
+  test("what somebody else has put into the list drives nobody away", async () => {
+    const name = fresh();
+    const [leases, owners, state] = discoveryKeys(name);
+    await direct.send(["HSET", owners!, "a", "spoilt"]);
+    await direct.send(["HSET", state!, "version", "spoilt"]);
+    await direct.send(["ZADD", leases!, 1, "old"]);
+    const opened = open({ name, endpoint: "a" });
+    await until("it is listed", () => knows(opened, "a"));
+    expect(opened.logs).toEqual([]);
+    await opened[Symbol.asyncDispose]();
+  });
+
   test("names that look like keys stay apart", () => {
     const apart = ["a", "a}:d", "{a}", "*", "a:d", "a/b", "\r\n", "ü"];
     expect(new Set(apart.flatMap(discoveryKeys)).size).toBe(apart.length * 3);
@@ -196,6 +220,7 @@ describe("a node that is frozen between requests", () => {
     const discovery = redisDiscovery(direct, { name: fresh(), endpoint: "a" });
     const opened = discovery.open({ ...runtime, background: (work) => void background.push(work) });
     await opened.ready;
+    await sleep(10);
     const beats = (): number => direct.sent - before;
     const first = beats();
     for (let times = 0; times < 10; times++) discovery.renew();

@@ -1,12 +1,13 @@
 /** The queue in Redis, as every queue is promised to be: by two commanders through the gateway. */
 
-import { afterAll, beforeAll, describe, test } from "bun:test";
+import type { Delivery } from "@catga/catga/ports";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { queueConformance, type QueueUnderTest } from "../../src/testing/queue_conformance.ts";
 import { redisQueue, type RedisQueueOptions } from "../../adapters/redis/queue.ts";
 import { type Commander, createCommander } from "../../adapters/redis/commander.ts";
 import { restWire } from "../../adapters/redis/rest.ts";
 import { type ToldClock, toldClock } from "./queue_clock.ts";
-import { openStand, quiet, type RedisStand, sleep, TOKEN } from "./support.ts";
+import { failed, openStand, quiet, type RedisStand, sleep, TOKEN } from "./support.ts";
 
 let stand: RedisStand;
 beforeAll(async () => {
@@ -71,4 +72,289 @@ describe("the queue in Redis by the server's own clock", () => {
   const some =
     /in one pair of hands|comes again after its delay|over and then|hears of a delay|comes to one$/;
   for (const { name, run } of checks) if (some.test(name)) test(name, run, 60_000);
+});
+
+describe("the queue in Redis", () => {
+  const items = (...ids: string[]) => ids.map((id) => ({ id, payload: id }));
+  const many = (count: number, from = 0) =>
+    items(...Array.from({ length: count }, (_, at) => `${from + at}`));
+  const hour = 3_600_000;
+
+  async function begin(options: RedisQueueOptions = {}, ...groups: string[]): Promise<Trial> {
+    const trial = await open(options);
+    for (const group of ["a", ...groups]) await trial.queue.subscribe("t", group);
+    return trial;
+  }
+
+  const pull = async (trial: Trial, max = 100, group = "a"): Promise<string[]> =>
+    (await trial.other.pull("t", group, { max, lease: hour })).map(({ id }) => id);
+
+  /** What is kept of a topic: how many items the stream has, and the names of all keys. */
+  async function kept({ redis, name }: Trial): Promise<{ stream: number; keys: string[] }> {
+    const tag = `{${name}:q:t}`;
+    const stream = Number(await redis.send(["XLEN", `${tag}:s`]));
+    const keys = (await redis.send(["KEYS", "*"]) as string[]).filter((key) => key.startsWith(tag));
+    return { stream, keys: keys.map((key) => key.slice(tag.length)).toSorted() };
+  }
+
+  test("hands out what has been due for longest first, be it new, given back or delayed", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", items("1", "2"));
+    const [first] = await trial.queue.pull("t", "a", { max: 1, lease: 1000 });
+    await trial.pass(1);
+    await first!.retry(0);
+    await trial.pass(1);
+    await trial.queue.push("t", items("3"));
+    expect(await pull(trial, 2)).toEqual(["2", "1"]);
+    await trial.queue.push("t", [{ id: "delayed", payload: "", delay: 100 }]);
+    await trial.pass(50);
+    await trial.queue.push("t", items("before"));
+    await trial.pass(100);
+    await trial.queue.push("t", items("after"));
+    expect(await pull(trial, 9)).toEqual(["3", "before", "delayed", "after"]);
+    await trial.close();
+  });
+
+  test("knows what is held again, whatever else is asked for in the same turn", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", items("1", "2", "3"));
+    const [one, two, three] = await trial.queue.pull("t", "a", { max: 3, lease: 1000 });
+    const asked = [one!.extend(2000), one!.extend(3000), one!.ack(), two!.extend(2000), two!.retry(0)];
+    const late = failed(three!.retry(0));
+    await Promise.all([...asked, late, three!.ack().catch(() => {})]);
+    expect(await late).toBe("ok");
+    expect(await pull(trial)).toEqual(["2", "3"]);
+    await trial.close();
+  });
+
+  test("an acknowledgement comes before what is asked for after it", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", items("1", "2"));
+    const [one] = await trial.queue.pull("t", "a", { max: 2, lease: 1000 });
+    const outcomes = await Promise.all([failed(one!.ack()), failed(one!.retry(0)), failed(one!.ack())]);
+    expect(outcomes).toEqual(["ok", "CONFLICT", "ok"]);
+    await trial.close();
+  });
+
+  test("what is held alone is acknowledged together with what was taken with it", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", items("1", "2", "3"));
+    const taken = await trial.queue.pull("t", "a", { max: 3, lease: 1000 });
+    await taken[1]!.extend(hour);
+    await Promise.all(taken.map((each) => each.ack()));
+    expect(await trial.queue.backlog("t", "a")).toEqual({ items: 0, leased: 0, age: 0 });
+    await trial.pass(2 * hour);
+    expect(await pull(trial)).toEqual([]);
+    await trial.close();
+  });
+
+  test("of two delays that are over the one that was first comes first", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", [100, 50, 75].map((delay) => ({ id: `${delay}`, payload: "", delay })));
+    await trial.pass(200);
+    expect(await pull(trial)).toEqual(["50", "75", "100"]);
+    await trial.close();
+  });
+
+  test("a group that is to end when idle does not while something is in hands from before", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", items("1"));
+    const [held] = await trial.queue.pull("t", "a", { max: 1, lease: hour });
+    await trial.queue.subscribe("t", "a", { idle: 1000 });
+    await trial.pass(hour - 1);
+    await trial.queue.push("t", items("2"));
+    await held!.ack();
+    expect(await pull(trial)).toEqual(["2"]);
+    await trial.close();
+  });
+
+  test("what one turn acknowledges goes in one command", async () => {
+    await using redis = stand.open();
+    const queue = redisQueue(redis, { name: `n${names++}` });
+    await queue.subscribe("t", "a");
+    await queue.push("t", many(64));
+    const first = await queue.pull("t", "a", { max: 10, lease: hour });
+    await Promise.all(first.map((each) => each.ack()));
+    const [one, ...rest] = await queue.pull("t", "a", { max: 20, lease: hour });
+    const others = await queue.pull("t", "a", { max: 100, lease: hour });
+    await one!.retry(hour);
+    const before = redis.sent;
+    await Promise.all([...rest, ...others].map((each) => each.ack()));
+    expect(redis.sent - before).toBe(1);
+    expect(await queue.backlog("t", "a")).toMatchObject({ items: 1, leased: 0 });
+  });
+
+  test("keeps what is not done with, and nothing else", async () => {
+    const trial = await begin({}, "b");
+    const { queue } = trial;
+    await queue.push("t", [{ id: "later", payload: "", delay: 1000 * hour }, ...many(300)]);
+    for (const group of ["a", "b"]) {
+      expect((await kept(trial)).stream).toBe(301);
+      for (let left = 300; left > 0;) {
+        const taken = await queue.pull("t", group, { max: 70, lease: hour });
+        left -= taken.length;
+        await Promise.all(taken.map((each) => each.ack()));
+      }
+    }
+    expect((await kept(trial)).stream).toBe(1);
+    await trial.pass(1001 * hour);
+    for (const group of ["a", "b"]) {
+      for (const each of await queue.pull("t", group, { max: 9, lease: hour })) await each.ack();
+      await queue.unsubscribe("t", group);
+    }
+    const { stream, keys } = await kept(trial);
+    expect(stream).toBe(0);
+    expect(keys.filter((key) => ![":m", ":n", ":s"].includes(key))).toEqual([]);
+    await trial.close();
+  });
+
+  test("what a group had is gone when it has ended, however much and in whatever state", async () => {
+    const trial = await begin({}, "b");
+    const { queue } = trial;
+    await queue.push("t", many(1000).map((item, at) => at % 3 === 0 ? { ...item, key: "k" } : item));
+    await queue.push("t", many(300, 1000).map((item) => ({ ...item, delay: hour })));
+    await queue.pull("t", "a", { max: 800, lease: hour });
+    await queue.pull("t", "a", { max: 500, lease: hour });
+    await queue.push("t", many(500, 1300));
+    await queue.unsubscribe("t", "a");
+    expect((await kept(trial)).stream).toBe(1800);
+    await queue.unsubscribe("t", "b");
+    const { stream, keys } = await kept(trial);
+    expect(stream).toBe(0);
+    expect(keys.filter((key) => ![":m", ":n", ":s"].includes(key))).toEqual([]);
+    await trial.close();
+  });
+
+  test("what an idle group had is gone, though nobody takes care of it but who pushes", async () => {
+    const trial = await open();
+    await trial.queue.subscribe("t", "idle", { idle: 1000 });
+    await trial.queue.push("t", many(300));
+    await trial.pass(2000);
+    for (let at = 0; at < 10; at++) await trial.queue.push("t", many(1, 1000 + at));
+    expect((await kept(trial)).stream).toBe(0);
+    await trial.close();
+  });
+
+  test("a month of delay or lease is exact to the microsecond", async () => {
+    const trial = await begin();
+    const month = 30 * 24 * hour;
+    await trial.queue.push("t", [{ id: "1", payload: "", delay: month }]);
+    expect(await pull(trial)).toEqual([]);
+    await trial.pass(month - 0.001);
+    expect(await pull(trial)).toEqual([]);
+    await trial.pass(0.001);
+    expect(await pull(trial)).toEqual(["1"]);
+    await trial.close();
+  });
+
+  test("after all was lost a new item is not taken for an old one", async () => {
+    const trial = await begin();
+    await trial.queue.push("t", items("1"));
+    const [old] = await trial.queue.pull("t", "a", { max: 1, lease: hour });
+    const keys = (await kept(trial)).keys.map((key) => `{${trial.name}:q:t}${key}`);
+    await trial.redis.send(["DEL", ...keys]);
+    expect(await failed(trial.queue.pull("t", "a", { max: 1, lease: hour }))).toBe("NO_HANDLER");
+    await trial.pass(1);
+    await trial.queue.subscribe("t", "a");
+    await trial.queue.push("t", items("1"));
+    expect(await failed(old!.extend(hour))).toBe("CONFLICT");
+    const [fresh] = await trial.queue.pull("t", "a", { max: 1, lease: hour });
+    await old!.ack();
+    expect(await failed(fresh!.extend(hour))).toBe("ok");
+    await trial.close();
+  });
+
+  test("remembers so many names and no more", async () => {
+    const trial = await begin({ names: 10 });
+    await trial.queue.push("t", many(10));
+    await trial.queue.push("t", items("5", "new"));
+    await trial.queue.push("t", items("9", "0"));
+    expect((await pull(trial)).slice(10)).toEqual(["new", "0"]);
+    await trial.close();
+  });
+});
+
+describe("waiting for items in Redis", () => {
+  test("idle groups of a node cost at most 20 commands a minute together", async () => {
+    const trial = await open();
+    const groups = Array.from({ length: 7 }, (_, at) => `g${at}`);
+    for (const group of groups) await trial.queue.subscribe("t", group);
+    let isOpen = true;
+    const follow = async (group: string): Promise<void> => {
+      while (isOpen) await trial.queue.pull("t", group, { max: 9, lease: 30_000, wait: 5000 });
+    };
+    const following = groups.map(follow);
+    await trial.pass(240_000);
+    const before = trial.redis.sent;
+    await trial.pass(300_000);
+    // Each run is a command known by its digest, and then here a second one.
+    const looks = (trial.redis.sent - before) / 2;
+    expect(looks).toBeLessThanOrEqual(100);
+    expect(looks).toBeGreaterThanOrEqual(80);
+    isOpen = false;
+    await trial.pass(10_000);
+    await Promise.all(following);
+    await trial.close();
+  });
+
+  test("what this process pushes, frees or gives back is heard without any time passing", async () => {
+    const trial = await open();
+    await trial.queue.subscribe("t", "a");
+    const heard = async (): Promise<Delivery> => {
+      const asked = trial.queue.pull("t", "a", { max: 1, lease: 60_000, wait: 3_600_000 });
+      await trial.pass(30_000);
+      return (await asked)[0]!;
+    };
+    const first = heard();
+    await trial.pass(29_000);
+    await trial.queue.push("t", ["1", "2"].map((id) => ({ id, key: "k", payload: "" })));
+    await trial.clock.settle();
+    const began = trial.clock.runtime.clock.mono();
+    const one = await first;
+    const second = heard();
+    await trial.pass(29_000);
+    await one.ack();
+    const two = await second;
+    expect([one.id, two.id]).toEqual(["1", "2"]);
+    const third = heard();
+    await trial.pass(29_000);
+    await two.retry(0);
+    expect((await third).attempt).toBe(2);
+    expect(trial.clock.runtime.clock.mono() - began).toBeLessThan(90_000);
+    await trial.close();
+  });
+
+  test("what stands behind many that are kept back by their key is heard without any time passing", async () => {
+    const trial = await open();
+    await trial.queue.subscribe("t", "a");
+    const keyed = Array.from({ length: 2000 }, (_, at) => ({ id: `${at}`, key: "k", payload: "" }));
+    await trial.queue.push("t", keyed.slice(0, 1000));
+    await trial.queue.push("t", keyed.slice(1000));
+    await trial.queue.push("t", [{ id: "free", payload: "" }]);
+    await trial.queue.pull("t", "a", { max: 1, lease: 3_600_000 });
+    const asked = trial.queue.pull("t", "a", { max: 1, lease: 60_000, wait: 1000 });
+    await trial.clock.settle();
+    await trial.clock.settle();
+    const began = trial.clock.runtime.clock.mono();
+    expect((await asked).map(({ id }) => id)).toEqual(["free"]);
+    expect(trial.clock.runtime.clock.mono()).toBe(began);
+    await trial.close();
+  });
+
+  test("what comes for one who has left goes to the next", async () => {
+    const trial = await open();
+    await trial.queue.subscribe("t", "a");
+    await trial.queue.push("t", [{ id: "1", payload: "" }]);
+    const given = new AbortController();
+    const left = failed(
+      trial.queue.pull("t", "a", { max: 1, lease: 60_000, wait: 1000, signal: given.signal }),
+    );
+    const next = trial.queue.pull("t", "a", { max: 1, lease: 60_000, wait: 1000 });
+    await Promise.resolve();
+    given.abort();
+    expect(await left).toBe("CANCELLED");
+    await trial.clock.settle();
+    expect((await next).map(({ id, attempt }) => [id, attempt])).toEqual([["1", 2]]);
+    await trial.close();
+  });
 });

@@ -4,6 +4,8 @@ import process from "node:process";
 import { kills } from "../e2e/kills.ts";
 import { type CutOff, cutOff } from "../e2e/cut_off.ts";
 import { deliveries } from "../e2e/deliveries.ts";
+import { outage, storageLost } from "../e2e/nats_outage.ts";
+import { routing } from "../e2e/nats_routing.ts";
 import { type Cut, parted } from "../e2e/parted.ts";
 import { poison } from "../e2e/poison.ts";
 import type { Report } from "../e2e/report.ts";
@@ -54,6 +56,11 @@ const scenarios: Readonly<Record<string, readonly ((note: Note) => Promise<Repor
     const serverKills = Math.ceil(kills / 5);
     return deliveries({ events, kills, serverKills, keeper: "nats", lease: 5000, seed }, note);
   }],
+  outage: [
+    (note) => outage({ lasts: options.pause }, note),
+    (note) => storageLost({ rounds: Math.ceil(rounds / 3) }, note),
+  ],
+  routing: [(note) => routing({ rounds }, note)],
   kill: [(note) => kills({ count: options.kills, rate: 200, seed }, note)],
 };
 

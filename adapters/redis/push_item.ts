@@ -1,0 +1,45 @@
+import { fromBase64, toBase64 } from "../../src/internal/base64.ts";
+import type { Frame } from "../../src/ports/transport.ts";
+
+/** An item of a queue that was posted to this node. */
+export interface PushedItem {
+  /** The topic it was pushed to. */
+  readonly topic: string;
+  /** The group that it is for. */
+  readonly group: string;
+  /** The name it was pushed with. */
+  readonly id: string;
+  /** The key it was pushed with. */
+  readonly key: string | undefined;
+  /** What it carries. */
+  readonly payload: Frame;
+  /** How often it was handed out, with this time. */
+  readonly attempt: number;
+  /** When it was pushed, in ms since 1970 by the queue's clock. */
+  readonly pushed: number;
+}
+
+const VERSION = 1;
+
+/** An item as it is posted, in JSON. */
+export function writePushed({ payload, ...item }: PushedItem): string {
+  const carried = typeof payload === "string" ? { text: payload } : { bytes: toBase64(payload) };
+  return JSON.stringify({ version: VERSION, ...item, ...carried });
+}
+
+/** The item in a body; `undefined` if there is none. */
+export function readPushed(body: string): PushedItem | undefined {
+  let found: Readonly<Record<string, unknown>> | null;
+  try {
+    found = JSON.parse(body);
+    if (found?.["version"] !== VERSION) return undefined;
+    const { topic, group, id, key, attempt, pushed, text, bytes } = found;
+    const payload = typeof bytes === "string" ? fromBase64(bytes) : text;
+    const texts = [topic, group, id, key ?? ""].every((each) => typeof each === "string");
+    if (!texts || !Number.isSafeInteger(attempt) || typeof pushed !== "number") return undefined;
+    if (typeof payload !== "string" && !(payload instanceof Uint8Array)) return undefined;
+    return { topic, group, id, key, payload, attempt, pushed } as PushedItem;
+  } catch {
+    return undefined;
+  }
+}

@@ -23,7 +23,11 @@ const runtime = processRuntime({
 });
 
 const life: { node?: Node } = {};
-const server = await serve(createApp(() => life.node), { port: Number(PORT), hostname: "127.0.0.1", runtime });
+const server = await serve(createApp(() => life.node), {
+  port: Number(PORT),
+  hostname: "127.0.0.1",
+  runtime,
+});
 const backend = await nats(NATS_URL, { runtime }).catch((error: Error) => {
   console.error(`[${name}] ${error.message}`);
   process.exit(1);

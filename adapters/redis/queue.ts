@@ -134,10 +134,10 @@ class RedisQueue implements Queue {
     const [rows, next, more, idle, number, id] = found as readonly Reply[];
     const taker = this.#group(topic, group, String(number));
     const words = rows as readonly Reply[];
-    const hold: Hold = { id: String(id), size: words.length / 4 };
+    const hold: Hold = { id: String(id), size: words.length / 2 };
     const taken = Array.from({ length: hold.size }, (_, at) => {
-      const [item, attempt, key, text] = words.slice(4 * at, 4 * at + 4) as [string, number, string, string];
-      return new RedisDelivery(taker, { item, hold, attempt, key, text });
+      const [word, text] = [words[2 * at], words[2 * at + 1]] as [string, string];
+      return new RedisDelivery(taker, { word, hold, text });
     });
     return { taken, next: timeOf(next), more: more === 1, idle: timeOf(idle) };
   }

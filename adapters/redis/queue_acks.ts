@@ -52,7 +52,7 @@ async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): 
   const words = holds.flatMap((acks) => [
     acks[0]!.taken.hold.id,
     acks.length,
-    ...(whole && isAll(acks) ? ["all"] : acks.map(wordOf)),
+    ...(whole && isAll(acks) ? ["all"] : acks.map(({ taken }) => taken.word)),
   ]);
   try {
     const [answers, freed] = await group.run(ACK, [group.number, ...words]) as readonly [string[], number];
@@ -69,14 +69,5 @@ async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): 
 
 /** Whether these are all that was taken at once, none of them for the second time or with a key. */
 function isAll(acks: readonly Ack[]): boolean {
-  return acks.length === acks[0]!.taken.hold.size && acks.every(({ taken }) => isPlain(taken));
-}
-
-function isPlain({ attempt, key }: TakenItem): boolean {
-  return attempt === 1 && key === "";
-}
-
-function wordOf({ taken }: Ack): string {
-  const { item, attempt, key } = taken;
-  return isPlain(taken) ? item : `${item} ${attempt}${key}`;
+  return acks.length === acks[0]!.taken.hold.size && acks.every(({ taken }) => !taken.word.includes(" "));
 }

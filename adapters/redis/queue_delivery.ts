@@ -16,12 +16,9 @@ export interface Hold {
 
 /** An item as a script answers it. */
 export interface TakenItem {
-  /** Its number. */
-  readonly item: string;
+  /** Its number, and where it came again or has a key ` `, the attempt, and `k` with the key. */
+  readonly word: string;
   readonly hold: Hold;
-  readonly attempt: number;
-  /** `k` and the key; empty if it has none. */
-  readonly key: string;
   /** All else. */
   readonly text: string;
 }
@@ -54,18 +51,21 @@ export class RedisDelivery implements Delivery {
   readonly pushed: number;
   readonly #group: DeliveryGroup;
   readonly #taken: TakenItem;
+  readonly #item: string;
   /** Done with, or about to be. */
   #acked: Promise<void> | undefined;
 
   constructor(group: DeliveryGroup, taken: TakenItem) {
-    const { item, attempt, key, text } = taken;
+    const { word, text } = taken;
+    const [, item, attempt, key] = /^(\d+)(?: (\d+)(?:k([^]*))?)?$/.exec(word)!;
     const kind = text.search(/[tb]/);
     const end = kind + 1 + Number(text.slice(0, kind));
     this.id = text.slice(kind + 1, end);
-    this.key = key === "" ? undefined : key.slice(1);
+    this.key = key;
     this.payload = text[kind] === "t" ? text.slice(end) : fromBase64(text.slice(end));
-    this.attempt = attempt;
+    this.attempt = Number(attempt ?? 1);
     this.pushed = Math.floor(Number(item) / 1000);
+    this.#item = item!;
     this.#group = group;
     this.#taken = taken;
   }
@@ -91,9 +91,10 @@ export class RedisDelivery implements Delivery {
 
   async #change(script: Script, verb: string, ms: number): Promise<void> {
     const { number, acks, run, expect } = this.#group;
-    const { item, hold, attempt } = this.#taken;
     acks.flush();
-    if (await run(script, [number, item, hold.id, attempt, ms]) !== 1) throw leaseOver(verb, this.id);
+    if (await run(script, [number, this.#item, this.#taken.hold.id, this.attempt, ms]) !== 1) {
+      throw leaseOver(verb, this.id);
+    }
     expect(ms);
   }
 }

@@ -3,7 +3,7 @@ import { type Script, script } from "./scripts.ts";
 
 /**
  * Keys: tag. Arguments: name, how many at most (1000 or less), how long to hold them in ms, how long whoever asks waits
- * in ms. Answers the items, when there may be one that is not there yet (in ms; -1 for never), 1 where not everything
+ * in ms. Answers the items, each as its word and its text, when there may be one that is not there yet (in ms; -1 for never), 1 where not everything
  * was looked at, after how many ms the group ends when idle (-1 for never), its number and the name of their hold.
  */
 export const TAKE: Script = script(
@@ -15,7 +15,7 @@ local g = t .. ":" .. number
 local cursor, idle = tonumber(state[1]), tonumber(state[2] or "")
 local max, ends = tonumber(ARGV[2]), later(ARGV[3])
 local taken, hands, ready, gone = {}, {}, {}, {}
-local count, size, looked, index = 0, 0, 0, 1
+local count, size, looked, index, hold = 0, 0, 0, 1, ""
 
 local due = call("ZRANGEBYSCORE", g .. ":d", "-inf", int(now), "WITHSCORES", "LIMIT", 0, max)
 for i = 1, #due, 2 do
@@ -35,10 +35,12 @@ end
 
 local function isFull() return count >= max or size > 1048576 end
 local function give(item, fields, attempt)
-  local n = 4 * count
   count = count + 1
-  taken[n + 1], taken[n + 2], taken[n + 3], taken[n + 4] = item, attempt, fields[2], fields[4]
   hands[count] = item
+  local isPlain = attempt == 1 and fields[2] == ""
+  taken[2 * count - 1] = isPlain and item or item .. " " .. attempt .. fields[2]
+  taken[2 * count] = fields[4]
+  if count == 1 then hold = item .. "." .. attempt end
   size = size + #fields[4]
 end
 local function giveReady(before)
@@ -91,7 +93,6 @@ giveReady(math.huge)
 if #gone > 0 then call("ZREM", g .. ":d", unpack(gone)) end
 if looked > 0 then call("HSET", g, "cursor", int(cursor)) end
 if count > 0 then
-  local hold = taken[1] .. "." .. taken[2]
   call("ZADD", g .. ":d", int(ends), hold)
   call("HSET", g .. ":h", hold, int(ends) .. " " .. table.concat(hands, " ") .. " ")
   see(number, idle, ends)

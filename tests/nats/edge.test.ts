@@ -102,7 +102,8 @@ test(
     const [first] = await member.pull("t", "g", { max: 1, lease: 60_000 });
     const done = first!.ack();
     await server.restart({ loseFiles: true });
-    await until(() => own.logs.some(({ event }) => event === "nats.queue_lost"));
+    await until(() => own.up);
+    await sleep(500);
     await persist(() => queue.subscribe("t", "g"));
     await persist(() => queue.push("t", [{ id: "2", payload: "" }]));
     const [second] = await queue.pull("t", "g", { max: 1, lease: 60_000, wait: 10_000 });

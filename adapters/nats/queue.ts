@@ -148,7 +148,9 @@ class NatsQueue implements Queue, AsyncDisposable {
     if (items.length === 0) return;
     if (this.#closing !== undefined) throw closed();
     const bodies = items.map(encodeBody);
-    if (this.#again !== undefined) await this.#again;
+    // Where another stream stands for one that was lost, the groups begin again before anything is for them.
+    await this.#shared.items.open();
+    while (this.#again !== undefined) await this.#again;
     const token = this.#tokens.known(topic) ?? await this.#tokens.find(topic);
     await this.#pushes.push(topic, token, items, bodies, options);
   }
@@ -226,7 +228,7 @@ class NatsQueue implements Queue, AsyncDisposable {
 
   /** Begins the groups of this process again that were lost; what is pushed meanwhile waits for them. */
   #subscribeAgain(): void {
-    const again = [...this.#seats.values()].map(({ finder }) => finder.wanted && finder.find());
+    const again = [...this.#seats.values()].map(({ finder }) => finder.findAgain());
     const all = Promise.allSettled(again).then(() => {
       if (this.#again === all) this.#again = undefined;
     });

@@ -23,9 +23,4 @@ export class DoneItems {
   subjects(): Iterable<string> {
     return this.#subjects.values();
   }
-
-  clear(): void {
-    this.#subjects.clear();
-    while (this.#order.size > 0) this.#order.shift();
-  }
 }

@@ -1,6 +1,7 @@
 import { sleep } from "../../src/internal/sleep.ts";
 import { noGroup } from "../../src/ports/queue_faults.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
+import { makeConsumer } from "./queue_consumer.ts";
 import { DoneItems } from "./queue_done.ts";
 import type { GroupRecord } from "./queue_owners.ts";
 import { randomToken } from "./random_token.ts";
@@ -20,7 +21,7 @@ export class OwnerFinder {
   readonly #shared: QueueShared;
   readonly #names: GroupNames;
   readonly #changed: () => Promise<void>;
-  readonly #done: DoneItems = new DoneItems();
+  #done: DoneItems = new DoneItems();
   #reign: Reign | undefined;
   #born = "";
   #epoch: string | undefined;
@@ -72,6 +73,21 @@ export class OwnerFinder {
     return this.#finding ??= this.#find(create).finally(() => this.#finding = undefined);
   }
 
+  /** A stream was made anew: what was known of the group is not so any more. Both may go, one after the other. */
+  async findAgain(): Promise<void> {
+    const { link } = this.#shared;
+    for (let failures = 1; this.wanted !== undefined; failures++) {
+      try {
+        this.#owner = undefined;
+        await this.#reign?.renew();
+        return void await this.find();
+      } catch (thrown) {
+        if (failures >= TRIES || !CatgaError.is(thrown) || !thrown.retryable || !link.up) throw thrown;
+      }
+      await sleep(link.runtime.clock, failures * AGAIN);
+    }
+  }
+
   /** It is not, or no longer, who was found. */
   async moved(owner: Reign | string): Promise<void> {
     if (owner === this.#owner) this.#owner = undefined;
@@ -113,6 +129,8 @@ export class OwnerFinder {
       await this.#reign?.expiring;
       const epoch = await records.epoch();
       const kept = await records.read(this.digest);
+      // What is not there was lost, or is asked of a stream that stands for a lost one.
+      if (epoch !== await records.epoch()) continue;
       if (kept === undefined) {
         if (!create && !this.#isLost(epoch)) {
           this.wanted = undefined;
@@ -126,6 +144,8 @@ export class OwnerFinder {
           idle: this.wanted?.idle,
           owner: self,
         };
+        // Before anybody finds the group: what he pushes then is for it.
+        await makeConsumer(this.#shared, await this.#shared.items.open(), this.#names, made.idle);
         const reign = await this.#take(made, 0, epoch);
         if (reign !== undefined) return reign;
         continue;
@@ -170,7 +190,8 @@ export class OwnerFinder {
   }
 
   #enter({ born }: GroupRecord, epoch: string): void {
-    if (born !== this.#born) this.#done.clear();
+    // An owner before it may still add to the old ones.
+    if (born !== this.#born) this.#done = new DoneItems();
     this.#born = born;
     this.#epoch = epoch;
   }

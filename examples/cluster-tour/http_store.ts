@@ -73,6 +73,8 @@ export function serveStore(store: Store, runtime: Runtime): Hono {
 export function httpStore(baseUrl: string, runtime: Runtime): Store {
   const client = createClient(table, { baseUrl, runtime, timeout: 5000 });
   return {
+    // It goes with the process that keeps it.
+    durability: "none",
     get: async (key, options) => given(await client.send(Get({ key }), options)) ?? undefined,
     put: async (key, value, { signal, ...options } = {}) =>
       given(await client.send(Put({ key, value, options }), { signal })),

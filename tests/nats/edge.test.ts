@@ -1,6 +1,7 @@
 /** What comes about rarely, where several things end at one time: nothing is kept back for long, and nothing is left out. */
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Queue } from "@catga/catga/ports";
 import type { Acks } from "../../adapters/nats/acks.ts";
 import type { AskOptions, Link } from "../../adapters/nats/link.ts";
 import { natsQueue } from "../../adapters/nats/queue.ts";
@@ -8,9 +9,9 @@ import { DoneItems } from "../../adapters/nats/queue_done.ts";
 import { HeldItem } from "../../adapters/nats/queue_held.ts";
 import { Stock } from "../../adapters/nats/queue_stock.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
-import { persist, queuesOn } from "./queue_support.ts";
+import { persist, queuesOn, takeUntil } from "./queue_support.ts";
 import { type NatsServer, startNats } from "./server.ts";
-import { openLink, sleep, until } from "./support.ts";
+import { openLink, sleep, type TestLink, until } from "./support.ts";
 
 describe("a holder and an owner of a group end at one time", () => {
   let server: NatsServer;
@@ -161,3 +162,36 @@ describe("items that are with nobody knows whom", () => {
     expect(stock.take(10, 1000, Infinity)).toEqual([]);
   });
 });
+
+test("what is pushed while a group is made anew, after its files were lost, is for that group", async () => {
+  await using server = await startNats();
+  await using queues = queuesOn(server.ws, "anew");
+  let slow = false;
+  const members: { readonly link: TestLink; readonly queue: Queue & AsyncDisposable }[] = [];
+  for (let at = 0; at < 3; at++) {
+    const link = await openLink(server.ws, { cluster: queues.cluster });
+    const held: Link = Object.create(link, {
+      ask: {
+        value: async (subject: string, body: string, options?: AskOptions) => {
+          if (slow && subject.includes("CONSUMER.DURABLE.CREATE")) await sleep(300 + 300 * at);
+          return await link.ask(subject, body, options);
+        },
+      },
+    });
+    members.push({ link, queue: await natsQueue(held, { bytes: 2 ** 26 }) });
+  }
+  for (const { queue } of members) await queue.subscribe("t", "g");
+  slow = true;
+  await server.restart({ loseFiles: true });
+  await until(() => members.every(({ link }) => link.up));
+  const ids = Array.from({ length: 30 }, (_, n) => `${n}`);
+  await Promise.all(
+    ids.map((id, n) => persist(() => members[n % 3]!.queue.push("t", [{ id, payload: "" }]))),
+  );
+  const taken = await takeUntil(members[0]!.queue, "t", "g", (ids) => ids.length === 30);
+  expect(taken.toSorted()).toEqual(ids.toSorted());
+  for (const { queue, link } of members) {
+    await queue[Symbol.asyncDispose]();
+    await link[Symbol.asyncDispose]();
+  }
+}, 60_000);

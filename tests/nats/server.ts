@@ -97,10 +97,11 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   }
 
   // A run that is cut short leaves nothing behind, unless it is killed.
-  process.once("exit", () => {
+  const end = (): void => {
     child?.kill("SIGKILL");
     rmSync(folder, { recursive: true, force: true });
-  });
+  };
+  process.once("exit", end);
   await begin().catch((error) => {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -127,6 +128,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     },
     log: () => output,
     [Symbol.asyncDispose]: async () => {
+      process.removeListener("exit", end);
       await kill();
       rmSync(folder, { recursive: true, force: true });
     },

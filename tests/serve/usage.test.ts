@@ -6,9 +6,13 @@ test("a process tells how busy it is", async () => {
   usage!();
   await new Promise((resolve) => setTimeout(resolve, 30));
   const idle = usage!();
-  const end = performance.now() + 60;
-  while (performance.now() < end);
-  const busy = usage!();
+  let busy = idle;
+  // Others may have the machine for a while.
+  for (let tries = 0; tries < 50 && busy.cpu <= 0.3; tries++) {
+    const end = performance.now() + 60;
+    while (performance.now() < end);
+    busy = usage!();
+  }
   expect(busy.cpu).toBeGreaterThan(0.3);
   expect(busy.cpu).toBeLessThanOrEqual(1);
   expect(idle.cpu).toBeGreaterThanOrEqual(0);

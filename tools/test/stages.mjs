@@ -73,7 +73,14 @@ export function stages(folder) {
       ...[deno, "test", "-A", "--no-check", "--parallel", `--junit-path=${report}`, "tests"],
     ]),
     tests("node", "Tests on Node, against the packed package", fromTap, (report) => [
-      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-concurrency=4"],
+      ...[
+        ensureNode24(),
+        "--import",
+        "./tests/shim/register.mjs",
+        "--test",
+        "--test-concurrency=4",
+        "--test-force-exit",
+      ],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
       ...filesOf("tests", ".test.ts").filter((path) =>

@@ -72,7 +72,7 @@ export async function joinCluster(mediator: Mediator, options: ClusterOptions): 
   }, timing);
   try {
     const unkept = options.unsafe === true ? undefined : lackOf(backend.name, parts);
-    refuseUnkept(mediator, backend.name, parts, unkept);
+    if (unkept !== undefined) refuseAsking(mediator, backend.name, parts, unkept);
     const node = new ClusterNode({
       engine: mediator,
       membership,
@@ -107,20 +107,15 @@ function lackOf(name: string, { durability, store, queue }: Storage): string | u
   return store === undefined ? `${name} has no store` : undefined;
 }
 
-function refuseUnkept(
-  mediator: Engine,
-  name: string,
-  { store }: Storage,
-  unkept: string | undefined,
-): void {
+/** Throws `CONFLICT` where something that is handled here asks for more than the backend keeps. */
+function refuseAsking(mediator: Engine, name: string, { store }: Storage, unkept: string): void {
   const [command] = mediator.unkept;
-  if (command !== undefined && store === undefined && unkept !== undefined) {
+  if (command !== undefined && store === undefined) {
     const message =
       `Cannot join: "${command.type}" has idempotency, but ${name} has no store to keep its answers; ` +
       "choose a backend with one, or give the mediator the behavior idempotent({ store })";
     throw new CatgaError(systemFault("CONFLICT", message));
   }
   const asking = mediator.contracts.find((contract) => contract.kind === "reliable");
-  if (asking === undefined || unkept === undefined) return;
-  throw new CatgaError(unkeptFault(`Cannot join: "${asking.type}"`, unkept));
+  if (asking !== undefined) throw new CatgaError(unkeptFault(`Cannot join: "${asking.type}"`, unkept));
 }

@@ -15,22 +15,7 @@
 import { nats as natsBy, type NatsBackend, type NatsOptions, type NatsTarget } from "../nats.ts";
 import { isTcp } from "../connection_servers.ts";
 
-export type {
-  NatsAuth,
-  NatsBackend,
-  NatsClient,
-  NatsConnect,
-  NatsConnectOptions,
-  NatsHealth,
-  NatsHealthOptions,
-  NatsOptions,
-  NatsQueueOptions,
-  NatsStatus,
-  NatsStoreOptions,
-  NatsTarget,
-  NatsTls,
-  WebSocketMaker,
-} from "../nats.ts";
+export type * from "../nats.ts";
 
 /** Connects to NATS by TCP or WebSocket, as the URLs say; for the rest as `nats` of `@catga/catga/nats`. */
 export async function nats(target: NatsTarget, options: NatsOptions = {}): Promise<NatsBackend> {

@@ -1,4 +1,4 @@
-// How many tests a runner passed and failed, from the report it wrote, never from its prose.
+// How many tests a runner passed and failed, and which failed, from the report it wrote, never from its prose.
 import { existsSync, readFileSync } from "node:fs";
 
 /** JUnit XML of Bun and Deno: the first element sums up. */
@@ -7,7 +7,12 @@ export function fromJunit(path) {
   const total = attributes(/<testsuites\b[^>]*>/.exec(xml)?.[0] ?? "");
   const skipped = total.skipped ?? sumOf(xml, "disabled");
   const failed = (total.failures ?? 0) + (total.errors ?? 0);
-  return { passed: Math.max(0, (total.tests ?? 0) - skipped - failed), failed, skipped };
+  const names = [...xml.matchAll(/<testcase\b([^>]*[^/])>\s*<(?:failure|error)\b/g)].map(([, tag]) =>
+    ["file", "classname", "name"].map((key) => new RegExp(`\\b${key}="([^"]*)"`).exec(tag)?.[1] ?? "").join(
+      " ",
+    )
+  );
+  return { passed: Math.max(0, (total.tests ?? 0) - skipped - failed), failed, skipped, names };
 }
 
 /** TAP of node:test: a cancelled test is one that didn't pass. */
@@ -18,6 +23,7 @@ export function fromTap(path) {
     passed: count("pass"),
     failed: count("fail") + count("cancelled"),
     skipped: count("skipped") + count("todo"),
+    names: [...tap.matchAll(/^ *not ok \d+ - (.*)$/gm)].map(([, name]) => name),
   };
 }
 

@@ -104,12 +104,13 @@ export function stages(folder) {
       ensureServers();
       const cwd = await prepare();
       const all = await Promise.all(parts.map((part, at) => runPart(part, at, cwd)));
-      return all.reduce((sum, each) => ({
-        passed: sum.passed + each.passed,
-        failed: sum.failed + each.failed,
-        skipped: sum.skipped + each.skipped,
-        output: sum.output + (each.failed > 0 ? each.output : ""),
-      }), { passed: 0, failed: 0, skipped: 0, output: "" });
+      const sum = (of) => all.reduce((total, each) => total + each[of], 0);
+      const failed = all.filter((each) => each.failed > 0);
+      const names = failed.flatMap((each) => each.names).map((name) => `failed: ${name}\n`);
+      return {
+        ...{ passed: sum("passed"), failed: sum("failed"), skipped: sum("skipped") },
+        output: [...names, ...failed.map((each) => each.output)].join(""),
+      };
     };
     return { name, title, run, alone: true };
   }
@@ -125,7 +126,9 @@ function shares() {
 }
 
 function withoutPassed(output) {
-  return output.replace(/^(?:\(pass\)|✔|﹣).*\n|^.* \.\.\. .*?(?:ok|ignored) \(.*\n/gm, "");
+  return output
+    .replace(/^(?:\(pass\)|✔|﹣).*\n|^.* \.\.\. .*?(?:ok|ignored) \(.*\n/gm, "")
+    .replace(/^(?:tests\/\S+:\s*\n)+(?=tests\/\S+:\n|\s*\d+ pass)/gm, "");
 }
 
 function check(name, title, command) {

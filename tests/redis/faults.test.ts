@@ -4,8 +4,15 @@ import { CatgaError } from "@catga/catga";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Commander } from "../../adapters/redis/commander.ts";
 import { script } from "../../adapters/redis/scripts.ts";
-import { type FaultName, faultNames, type GatewayStub, isDone, startStub } from "./gateway_stub.ts";
-import { openCommander, openStand, type RedisStand, TOKEN } from "./support.ts";
+import {
+  type FaultName,
+  faultNames,
+  type GatewayStub,
+  isDone,
+  openThrough,
+  startStub,
+} from "./gateway_stub.ts";
+import { openStand, type RedisStand, TOKEN } from "./support.ts";
 
 const VALUE = "a-value-that-nobody-may-see";
 const count = script("test.count", `redis.call("INCR", KEYS[1]) return ARGV[1]`);
@@ -18,7 +25,7 @@ beforeAll(async () => {
   stand = await openStand();
   stub = await startStub(stand.url);
   direct = stand.open();
-  faulty = openCommander(stub.url, { timeout: 250 });
+  faulty = openThrough(stub);
   await direct.run(count, ["known"], [VALUE]);
 });
 afterAll(async () => {

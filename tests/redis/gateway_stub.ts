@@ -1,6 +1,8 @@
 /** A gateway that lies, fails and breaks off, in front of one that does not. */
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Commander } from "../../adapters/redis/commander.ts";
+import { openCommander, quiet } from "./support.ts";
 
 /** An answer as it would have been. */
 interface Answer {
@@ -18,6 +20,8 @@ interface Asked {
   readonly count: number;
   /** What the last one without a fault was answered with. */
   readonly last: string;
+  /** Leaves whoever asked without an answer. */
+  readonly hang: () => void;
 }
 
 /** Where a redirect leads: nobody must ever ask there. */
@@ -36,8 +40,11 @@ const acts = {
   "503 (nothing done)": (_, response) => say(response, 503, "", { "retry-after": "2" }),
   "429 with Retry-After": (_, response) => say(response, 429, `{"error":"ERR slow"}`, { "retry-after": "2" }),
   "401": (_, response) => say(response, 401, `{"error":"WRONGPASS"}`),
-  "hangs (nothing done)": () => {},
-  "hangs, done": async ({ apply }) => void await apply(),
+  "hangs (nothing done)": ({ hang }) => hang(),
+  "hangs, done": async ({ apply, hang }) => {
+    await apply();
+    hang();
+  },
   "200 as HTML": (_, response) => say(response, 200, "<html>Log in</html>", { "content-type": "text/html" }),
   "200 as HTML, done": async ({ apply }, response) => {
     await apply();
@@ -94,6 +101,8 @@ export interface GatewayStub extends AsyncDisposable {
   readonly url: string;
   /** Lets requests fail like this until it is told otherwise, the first so many of them not. */
   fail(name: FaultName | undefined, after?: number): void;
+  /** Tells once when somebody is left without an answer; answers a function that calls it off. */
+  onHang(run: () => void): () => void;
   /** How many requests have come, and how many of them asked where a redirect leads. */
   readonly seen: { readonly requests: number; readonly canary: number };
 }
@@ -101,6 +110,8 @@ export interface GatewayStub extends AsyncDisposable {
 /** Stands in front of a gateway. Without a fault it hands on what it is asked. */
 export async function startStub(gateway: string): Promise<GatewayStub> {
   const seen = { requests: 0, canary: 0 };
+  const waiting = new Set<() => void>();
+  const hang = (): void => waiting.forEach((run) => run());
   let fault: FaultName | undefined;
   let good = 0;
   let last = `[{"result":"OK"}]`;
@@ -125,7 +136,7 @@ export async function startStub(gateway: string): Promise<GatewayStub> {
     if (fault !== undefined && --good < 0) {
       const act: Act = acts[fault];
       const list: unknown = JSON.parse(body);
-      return await act({ apply, count: Array.isArray(list) ? list.length : 1, last }, response);
+      return await act({ apply, count: Array.isArray(list) ? list.length : 1, last, hang }, response);
     }
     const whole = await apply();
     if (whole.status === 200) last = whole.body;
@@ -141,6 +152,14 @@ export async function startStub(gateway: string): Promise<GatewayStub> {
       fault = name;
       good = after;
     },
+    onHang: (run) => {
+      const told = (): void => {
+        waiting.delete(told);
+        run();
+      };
+      waiting.add(told);
+      return () => waiting.delete(told);
+    },
     seen,
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
@@ -148,6 +167,27 @@ export async function startStub(gateway: string): Promise<GatewayStub> {
       await closed;
     },
   };
+}
+
+/**
+ * A commander through a stub. It waits for an answer as long as it takes, however busy the machine is, and gives up
+ * at once when the stub says that there will be none.
+ */
+export function openThrough(stub: GatewayStub): Commander {
+  const runtime = quiet();
+  const timeout = 60_000;
+  const { clock } = runtime;
+  return openCommander(stub.url, {
+    timeout,
+    runtime: {
+      ...runtime,
+      clock: {
+        mono: () => clock.mono(),
+        wall: () => clock.wall(),
+        timer: (ms, run) => ms === timeout ? stub.onHang(run) : clock.timer(ms, run),
+      },
+    },
+  });
 }
 
 function say(

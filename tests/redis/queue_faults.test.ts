@@ -4,8 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Commander } from "../../adapters/redis/commander.ts";
 import { redisEvents } from "../../adapters/redis/events.ts";
 import { redisQueue } from "../../adapters/redis/queue.ts";
-import { faultNames, type GatewayStub, isDone, startStub } from "./gateway_stub.ts";
-import { failed, openCommander, openStand, type RedisStand, sleep } from "./support.ts";
+import { faultNames, type GatewayStub, isDone, openThrough, startStub } from "./gateway_stub.ts";
+import { failed, openStand, type RedisStand, sleep } from "./support.ts";
 
 let stand: RedisStand;
 let stub: GatewayStub;
@@ -23,7 +23,7 @@ let names = 0;
 /** A way through the stub, which is good until it is told otherwise. */
 function open(): { readonly redis: Commander; readonly name: string } {
   stub.fail(undefined);
-  return { redis: openCommander(stub.url, { timeout: 300 }), name: `f${names++}` };
+  return { redis: openThrough(stub), name: `f${names++}` };
 }
 
 const items = ["1", "2", "3"].map((id) => ({ id, payload: id }));

@@ -4,8 +4,15 @@ import { CatgaError } from "@catga/catga";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Commander } from "../../adapters/redis/commander.ts";
 import { type RedisStore, redisStore } from "../../adapters/redis/store.ts";
-import { type FaultName, faultNames, type GatewayStub, isDone, startStub } from "./gateway_stub.ts";
-import { openCommander, openStand, type RedisStand, TOKEN } from "./support.ts";
+import {
+  type FaultName,
+  faultNames,
+  type GatewayStub,
+  isDone,
+  openThrough,
+  startStub,
+} from "./gateway_stub.ts";
+import { openStand, type RedisStand, TOKEN } from "./support.ts";
 
 const VALUE = "a-value-that-nobody-may-see";
 /** With these codes nothing was done. */
@@ -20,7 +27,7 @@ let direct: RedisStore;
 beforeAll(async () => {
   stand = await openStand();
   stub = await startStub(stand.url);
-  faulty = openCommander(stub.url, { timeout: 250 });
+  faulty = openThrough(stub);
   straight = stand.open();
   const heals = {
     ...faulty,

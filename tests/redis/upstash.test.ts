@@ -23,7 +23,7 @@ const client = (options: Partial<RedisConfigNodejs> = {}): Redis =>
   new Redis({ url: stand.url, token: TOKEN, enableTelemetry: false, ...options });
 /** Ours, made of theirs. */
 const ours = (theirs: Redis) =>
-  createCommander(readyWire(theirs, quiet()), { runtime: quiet(), timeout: 300 });
+  createCommander(readyWire(theirs, quiet()), { runtime: quiet(), timeout: 15_000 });
 
 describe("it works", () => {
   test("commands, pipelines, transactions and scripts", async () => {

@@ -4,7 +4,7 @@ import process from "node:process";
 import { root } from "../install.mjs";
 
 const groups = new Set();
-const longest = 8 * 60_000;
+const longest = 20 * 60_000;
 
 process.on("exit", killAll);
 for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) {

@@ -72,21 +72,12 @@ export function stages(folder) {
     tests("deno", "Tests on Deno", fromJunit, (report) => [
       ...[deno, "test", "-A", "--no-check", "--parallel", `--junit-path=${report}`, "tests"],
     ]),
-    tests("node", "Tests on Node, against the packed package", fromTap, (report) => [
-      ...[
-        ensureNode24(),
-        "--import",
-        "./tests/shim/register.mjs",
-        "--test",
-        "--test-concurrency=4",
-        "--test-force-exit",
-      ],
+    tests("node", "Tests on Node, against the packed package", fromTap, (report, part) => [
+      ...[ensureNode24(), "--import", "./tests/shim/register.mjs", "--test", "--test-force-exit"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=tap", `--test-reporter-destination=${report}`],
-      ...filesOf("tests", ".test.ts").filter((path) =>
-        !sourceOnly.includes(path) && !serverFaults.test(path)
-      ),
-    ], { prepare: () => installPacked(folder) }),
+      ...part,
+    ], { parts: nodeShares(), prepare: () => installPacked(folder) }),
   ];
 
   function onTarball(name, title, command) {
@@ -123,6 +114,18 @@ function shares() {
     shares[path.startsWith("tests/e2e/") ? 0 : /^tests\/(?:nats|redis)\//.test(path) ? 1 : 2].push(path);
   }
   return shares;
+}
+
+/** On Node a process for each file takes longer than most of them do, so only those with servers or processes get one. */
+function nodeShares() {
+  const [processes, servers, others] = shares().map((files) =>
+    files.filter((path) => !sourceOnly.includes(path) && !serverFaults.test(path))
+  );
+  const halves = [0, 1].map((half) => others.filter((_, at) => at % 2 === half));
+  return [
+    ...halves.map((half) => ["--test-isolation=none", ...half]),
+    ["--test-concurrency=2", ...processes, ...servers],
+  ];
 }
 
 function withoutPassed(output) {

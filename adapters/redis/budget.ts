@@ -3,7 +3,7 @@ import type { Clock } from "../../src/ports/runtime.ts";
 /** How often to look for what others have done: seldom, as each command may cost money, or soon. */
 export type PollingProfile = "default" | "fast";
 
-/** What looking costs and how soon it sees. All in ms but the last. */
+/** What looking costs and how soon it sees. All in ms but the last two. */
 export interface Polling {
   /** How long after a change to look again. */
   readonly eager: number;
@@ -15,6 +15,8 @@ export interface Polling {
   readonly beat: number;
   /** How many commands a minute looking may take on a node, in the long run. */
   readonly perMinute: number;
+  /** How many all looking of an idle node takes a minute at most, with its queue and events. */
+  readonly whole: number;
 }
 
 /**
@@ -22,8 +24,8 @@ export interface Polling {
  * and to see the others; with `fast` it takes 600 and 60.
  */
 export const pollings: Readonly<Record<PollingProfile, Polling>> = {
-  default: { eager: 500, idle: 12_000, lease: 45_000, beat: 15_000, perMinute: 10 },
-  fast: { eager: 100, idle: 100, lease: 3000, beat: 1000, perMinute: 1200 },
+  default: { eager: 500, idle: 12_000, lease: 45_000, beat: 15_000, perMinute: 10, whole: 30 },
+  fast: { eager: 100, idle: 100, lease: 3000, beat: 1000, perMinute: 1200, whole: 2400 },
 };
 
 /** Shares out how many commands a minute a node may take for looking. Up to a minute's worth is saved up. */

@@ -24,7 +24,8 @@ export interface RedisOptions {
   readonly name?: string;
   /**
    * How often a node looks for what others did. With `"default"` an idle one takes 30 commands a minute at most: 10 for
-   * watches and for being listed, 15 for the queue, 5 for events; with `"fast"` 2,400 (1,200, 600 and 600).
+   * watches and for being listed, 15 for the queue, 5 for events; with `"fast"` 2,400 (1,200, 600 and 600). Leases that
+   * it holds are renewed besides, three times in their time.
    * @default "default"
    */
   readonly polling?: PollingProfile;
@@ -67,6 +68,8 @@ export interface RedisStorage extends Storage, AsyncDisposable {
   readonly discovery: RedisDiscovery;
   /** How many commands have been sent so far: each may cost money. */
   readonly sent: number;
+  /** How many of them renewed leases that are held: they come on top of `polling`. */
+  readonly renewed: number;
 }
 
 /** How often an idle node asks for items and events, by profile. */
@@ -115,6 +118,9 @@ export function redis(target: RedisTarget, options: RedisOptions = {}): RedisSto
     discovery: redisDiscovery(commander, { name, endpoint, shared, services, polling, budget }),
     get sent() {
       return commander.sent;
+    },
+    get renewed() {
+      return store.renewed;
     },
     [Symbol.asyncDispose]: async () => {
       await store[Symbol.asyncDispose]();

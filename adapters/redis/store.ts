@@ -6,6 +6,7 @@ import type {
   Entry,
   GetOptions,
   ListOptions,
+  Looks,
   PutOptions,
   Store,
   WatchOptions,
@@ -19,6 +20,7 @@ import {
 } from "../../src/ports/store_faults.ts";
 import { CatgaError } from "../../src/result.ts";
 import { CommandBudget, type PollingProfile, pollings } from "./budget.ts";
+import { RenewalMeter } from "./budget_renewals.ts";
 import type { Commander } from "./commander.ts";
 import { notSent, saidOf } from "./faults.ts";
 import type { Script } from "./scripts.ts";
@@ -46,6 +48,10 @@ export interface RedisStoreOptions {
 /** A store in Redis. Disposing it breaks its watches off. */
 export interface RedisStore extends Store, AsyncDisposable {
   readonly durability: Durability;
+  /** How soon its watches tell of a change of another process, while there are changes and at the latest, in ms. */
+  readonly looks: Looks;
+  /** How many commands renewed what is held for a time, such as leases: no budget holds them back. */
+  readonly renewed: number;
 }
 
 /**
@@ -53,8 +59,8 @@ export interface RedisStore extends Store, AsyncDisposable {
  * clock; a list of more than 4 MiB is read in parts. Revisions also grow when Redis has lost its data, unless its clock
  * was set back.
  *
- * A write of this process reaches its watches at once, one of another when they look next; what runs out is looked for
- * when its time is over, as far as the budget allows.
+ * A write of this process reaches its watches at once, unless it only renews what they know and others wrote before it;
+ * one of another when they look next. What runs out is looked for when its time is over, as far as the budget allows.
  */
 export function redisStore(commander: Commander, options: RedisStoreOptions = {}): RedisStore {
   return new ScriptedStore(commander, options);
@@ -62,10 +68,12 @@ export function redisStore(commander: Commander, options: RedisStoreOptions = {}
 
 class ScriptedStore implements RedisStore {
   readonly durability: Durability;
+  readonly looks: RedisStore["looks"];
   readonly #commander: Commander;
   readonly #names: readonly string[];
   readonly #limits: { readonly keys: number; readonly watches: number };
   readonly #feed: StoreFeed;
+  readonly #renewals: RenewalMeter;
 
   constructor(commander: Commander, options: RedisStoreOptions) {
     const { name = "catga", polling = "default", durability = "process", keys = 1_000_000, watches = 4096 } =
@@ -78,13 +86,19 @@ class ScriptedStore implements RedisStore {
     if (!(name.length >= 1 && name.length <= 128 && name.isWellFormed())) {
       throw new RangeError("Cannot make a store: its name must be well-formed text of 1 to 128 characters");
     }
-    const { eager, idle, perMinute } = pollings[polling];
+    const { eager, idle, perMinute, whole } = pollings[polling];
     const { budget = new CommandBudget(commander.runtime.clock, perMinute) } = options;
     this.durability = durability;
     this.#commander = commander;
     this.#names = storeKeys(name);
     this.#limits = { keys, watches };
     this.#feed = new StoreFeed(commander, this.#names, { eager, idle, budget });
+    this.looks = { soon: eager, late: idle };
+    this.#renewals = new RenewalMeter(commander.runtime, whole);
+  }
+
+  get renewed(): number {
+    return this.#renewals.renewed;
   }
 
   async get(key: string, { signal }: GetOptions = {}): Promise<Entry | undefined> {
@@ -108,6 +122,7 @@ class ScriptedStore implements RedisStore {
       signal,
     );
     const left = ttl === undefined ? undefined : Math.ceil(ttl);
+    if (ttl !== undefined) this.#renewals.wrote(key, { revision, ttl }, expected);
     this.#feed.wrote({ change: { type: "put", entry: { key, value, revision } }, left }, before);
     return revision;
   }

@@ -13,6 +13,8 @@ const FAILURES = 3;
 const PAGE = 1000;
 /** How many prefixes are asked for; more are all. */
 const PREFIXES = 64;
+/** How long a value may be that is known again, in characters. */
+const SHORT = 512;
 
 /** One watch. */
 export interface StoreWatch {
@@ -22,14 +24,21 @@ export interface StoreWatch {
   till: number | undefined;
 }
 
+/** Something that is over by itself. */
+interface Timed {
+  /** When, by the monotonic clock. */
+  at: number;
+  readonly value: string | undefined;
+}
+
 /** Looks for what has changed, for all watches of a store in this process. While nobody watches it asks for nothing. */
 export class StoreFeed {
   readonly #commander: Commander;
   readonly #names: readonly string[];
   readonly #options: PaceOptions;
   readonly #watches: Set<StoreWatch> = new Set();
-  /** When the time of what was told is over, by the monotonic clock. */
-  readonly #over: Map<string, number> = new Map();
+  /** What was told of for a time. */
+  readonly #over: Map<string, Timed> = new Map();
   #pace: Pace;
   #run: AbortController | undefined;
 
@@ -68,7 +77,7 @@ export class StoreFeed {
     if (!this.#watches.has(watch)) return;
     watch.till = since;
     watch.feed.begin(found.map(({ key, value, revision }) => ({ key, value, revision })));
-    for (const { key, left } of found) this.#time(key, left);
+    for (const { key, value, left } of found) this.#time(key, left, value);
     if (this.#run !== undefined) return this.#pace.nudge();
     this.#run = new AbortController();
     void this.#look(this.#run.signal);
@@ -89,15 +98,20 @@ export class StoreFeed {
     }
   }
 
-  /** Tells of a write of this process: at once where it came right after what a watch knows. */
+  /**
+   * Tells of a write of this process: at once where it came right after what a watch knows. A renewal of what was told
+   * is no reason to look.
+   */
   wrote(told: Told, before: number): void {
+    const renews = this.#renews(told);
     let behind = false;
     for (const watch of this.#watches) {
       const known = watch.till !== undefined && watch.till === before;
       if (known) this.#tell(watch, [told], revisionOf(told));
       behind ||= !known && keyOf(told).startsWith(watch.prefix);
     }
-    if (behind) this.#pace.wake();
+    if (renews) this.#timeOf(told);
+    if (behind && !renews) this.#pace.wake();
     else this.#pace.nudge();
   }
 
@@ -131,7 +145,7 @@ export class StoreFeed {
       this.breakOff("Redis no longer knows what has changed: it has lost data, or there was too much");
       return false;
     }
-    pace.looked(news.changes.length > 0);
+    pace.looked(news.changes.some((told) => !this.#renews(told)));
     for (const watch of asked) this.#tell(watch, news.changes, news.till);
     this.#postpone();
     return news.more;
@@ -140,26 +154,39 @@ export class StoreFeed {
   #tell(watch: StoreWatch, changes: readonly Told[], till: number): void {
     const known = watch.till ?? till;
     for (const told of changes) {
-      const key = keyOf(told);
-      if (revisionOf(told) <= known || !key.startsWith(watch.prefix)) continue;
-      this.#time(key, told.left);
+      if (revisionOf(told) <= known || !keyOf(told).startsWith(watch.prefix)) continue;
+      this.#timeOf(told);
       watch.feed.offer(told.change);
     }
     watch.till = Math.max(known, till);
   }
 
-  #time(key: string, left: number | undefined): void {
-    if (left === undefined) this.#over.delete(key);
-    else this.#over.set(key, this.#commander.runtime.clock.mono() + left + 1);
+  /** Whether a change says only that something goes on for a time. */
+  #renews({ change, left }: Told): boolean {
+    if (change.type === "delete" || left === undefined) return false;
+    const { key, value } = change.entry;
+    const known = this.#over.get(key);
+    return known?.value === value && this.#commander.runtime.clock.mono() < known.at;
+  }
+
+  #timeOf({ change, left }: Told): void {
+    if (change.type === "put") this.#time(change.entry.key, left, change.entry.value);
+    else this.#over.delete(change.key);
+  }
+
+  #time(key: string, left: number | undefined, value: string): void {
+    if (left === undefined) return void this.#over.delete(key);
+    const at = this.#commander.runtime.clock.mono() + left + 1;
+    this.#over.set(key, { at, value: value.length <= SHORT ? value : undefined });
   }
 
   /** What should be over and is not told as gone is looked for a little later, if anybody watches it. */
   #postpone(): void {
     const now = this.#commander.runtime.clock.mono();
-    for (const [key, at] of this.#over) {
-      if (at > now) continue;
+    for (const [key, timed] of this.#over) {
+      if (timed.at > now) continue;
       const watched = [...this.#watches].some(({ prefix }) => key.startsWith(prefix));
-      if (watched) this.#over.set(key, now + this.#options.eager);
+      if (watched) timed.at = now + this.#options.eager;
       else this.#over.delete(key);
     }
   }
@@ -167,7 +194,7 @@ export class StoreFeed {
   /** In how many ms the time of something is over. */
   #due(): number {
     let next = Infinity;
-    for (const at of this.#over.values()) if (at < next) next = at;
+    for (const { at } of this.#over.values()) if (at < next) next = at;
     return next - this.#commander.runtime.clock.mono();
   }
 }

@@ -3,6 +3,7 @@ import { sleep } from "../internal/sleep.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Store } from "../ports/store.ts";
 import { acquireLease, type Lease } from "./lease.ts";
+import { courtesyOver, type LockCourtesy } from "./lock_courtesy.ts";
 import { LockLine } from "./lock_line.ts";
 
 /** What {@linkcode createLocks} takes. */
@@ -35,8 +36,8 @@ export interface Locks extends AsyncDisposable {
    * Waits for a lock and holds it until it is disposed of or released. What is written under it should carry its
    * `token`, and stop when its `signal` aborts: it is a {@linkcode Lease}, with all that a lease promises.
    *
-   * Whoever waits in one process gets it in the order of asking; between processes chance decides, and none keeps it
-   * to itself. Who holds it and asks again waits for itself.
+   * Whoever waits in one process gets it in the order of asking; between processes chance decides, and one that had it
+   * for as long as others take to notice lets them go first. Who holds it and asks again waits for itself.
    *
    * Rejects with a `CatgaError`: `TIMEOUT` when others held it for all of `timeout`, `CONFLICT` when `timeout` is 0 and
    * it is taken, `OVERLOADED` when too many wait, `CANCELLED` when the signal aborts or these locks are disposed of.
@@ -49,7 +50,7 @@ export interface Locks extends AsyncDisposable {
   run<T>(name: string, work: (held: Lease) => T | Promise<T>, options?: LockOptions): Promise<T>;
 }
 
-/** How many of this process follow one another before others get time to ask, and how much, in ms. */
+/** How many of this process follow one another before others, who were told, get time to ask, and how much, in ms. */
 const TURNS = 8;
 const COURTESY = 25;
 
@@ -82,6 +83,7 @@ class LockDesk implements Locks {
   readonly #lines: Map<string, LockLine> = new Map();
   readonly #asking: Set<AbortController> = new Set();
   readonly #held: Set<Lease> = new Set();
+  readonly #courtesy: LockCourtesy | undefined;
   #waiting = 0;
   #closed = false;
 
@@ -96,6 +98,7 @@ class LockDesk implements Locks {
     this.#options = options;
     this.#ttl = ttl;
     this.#most = waiting;
+    this.#courtesy = courtesyOver(options, ttl / 3);
   }
 
   async acquire(name: string, { timeout = 10_000, signal }: LockOptions = {}): Promise<Lease> {
@@ -144,15 +147,21 @@ class LockDesk implements Locks {
     const { store, runtime, owner, prefix = "locks/" } = this.#options;
     const { clock } = runtime;
     const begun = clock.mono();
+    // What was given back a moment ago may not be free yet.
+    if (timeout === 0) await this.#lines.get(name)?.back;
     const line = this.#lines.get(name) ?? new LockLine();
     this.#lines.set(name, line);
     if (line.taken) await this.#queue(name, line, timeout, signal);
     else line.taken = true;
+    const key = prefix + name;
     let lease: Lease | undefined;
+    let unmark: (() => void) | undefined;
     try {
+      if (timeout > 0) await this.#courtesy?.stayAway(key, begun + timeout - clock.mono(), signal);
       // Whoever was willing to wait still is, if only for a moment.
       const left = timeout === 0 ? 0 : Math.max(begun + timeout - clock.mono(), 1);
-      lease = await acquireLease(prefix + name, {
+      if (timeout > 0) unmark = this.#courtesy?.wait(key);
+      lease = await acquireLease(key, {
         store,
         runtime,
         owner,
@@ -160,8 +169,10 @@ class LockDesk implements Locks {
         signal,
         timeout: left === Infinity ? undefined : left,
       });
+      this.#courtesy?.got(key);
       return this.#keep(name, line, lease);
     } finally {
+      unmark?.();
       if (lease === undefined) this.#next(name, line);
     }
   }
@@ -191,7 +202,10 @@ class LockDesk implements Locks {
     const over = (): void => {
       line.holder = undefined;
       this.#held.delete(lease);
-      runtime.background(lease.release().then(() => this.#next(name, line)));
+      // What is asked here goes with the request that gives it back, and that one may be overtaken by others.
+      const others = this.#courtesy?.gaveBack(lease.key);
+      const free = others === undefined ? lease.release() : others.then(() => lease.release());
+      runtime.background(line.back = free.then(() => this.#next(name, line)));
     };
     if (signal.aborted) over();
     else signal.addEventListener("abort", over, { once: true });
@@ -205,7 +219,7 @@ class LockDesk implements Locks {
       return;
     }
     const { clock } = this.#options.runtime;
-    if (++line.turns % TURNS !== 0) return this.#call(name, line);
+    if (this.#courtesy !== undefined || ++line.turns % TURNS !== 0) return this.#call(name, line);
     this.#options.runtime.background(sleep(clock, COURTESY).then(() => this.#call(name, line)));
   }
 

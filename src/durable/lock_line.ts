@@ -6,6 +6,8 @@ export class LockLine {
   /** Whether one of them has the lock, asks for it or is about to. */
   taken: boolean = false;
   holder: Lease | undefined;
+  /** Resolves when what was given back last has gone to the next. */
+  back: Promise<void> | undefined;
   /** How many got their turn from the one before. */
   turns: number = 0;
   readonly #places: Set<() => void> = new Set();

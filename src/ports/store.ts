@@ -70,6 +70,14 @@ export interface RevisionConflict {
   readonly found: number | "absent";
 }
 
+/** How soon watches tell of a change that look for it from time to time, in ms. */
+export interface Looks {
+  /** While there are changes. */
+  readonly soon: number;
+  /** At the latest. */
+  readonly late: number;
+}
+
 /**
  * What the nodes of a cluster keep together: small values under names, changed by compare-and-set. Each operation
  * happens at one instant, and whoever asks later sees what it did.
@@ -87,6 +95,8 @@ export interface Store {
    * cannot know.
    */
   readonly durability?: Durability | undefined;
+  /** How its watches look for changes, where each look has a price; left out where they are told of them at once. */
+  readonly looks?: Looks | undefined;
   /** The entry under a key; `undefined` if there is none. */
   get(key: string, options?: GetOptions): Promise<Entry | undefined>;
   /** Writes an entry; answers its new revision. */

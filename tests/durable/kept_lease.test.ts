@@ -24,9 +24,11 @@ interface KeepOptions {
   readonly gained?: () => void;
   /** What the store does instead when it is asked for an entry. */
   readonly get?: Store["get"];
+  /** What it does instead when it is to keep one. */
+  readonly put?: Store["put"];
 }
 
-function keep({ gained, get }: KeepOptions = {}): Keeping {
+function keep({ gained, get, put }: KeepOptions = {}): Keeping {
   const time = fakeRuntime();
   let last = 1;
   const random = { u32: () => last = Math.imul(last, 0x9e3779b1) + 0x7f4a7c15 >>> 0 };
@@ -36,7 +38,7 @@ function keep({ gained, get }: KeepOptions = {}): Keeping {
   const kept = new KeptLease({
     store: {
       get: get ?? ((key, options) => store.get(key, options)),
-      put: (key, value, options) => store.put(key, value, options),
+      put: put ?? ((key, value, options) => store.put(key, value, options)),
       delete: (key, options) => store.delete(key, options),
       list: (prefix, options) => store.list(prefix, options),
       watch: (prefix, options) => store.watch(prefix, options),
@@ -119,11 +121,11 @@ describe("a lease that is kept", () => {
 
   test("asks later and later when the store refuses it for good, until it is closed", async () => {
     let asked = 0;
-    const get = (): Promise<never> => {
+    const put = (): Promise<never> => {
       asked++;
       return Promise.reject(new CatgaError(systemFault("VALIDATION", "refused")));
     };
-    const { time, kept, told } = keep({ get });
+    const { time, kept, told } = keep({ put });
     await time.advance(60_000);
     expect(new Set(told)).toEqual(new Set(["failed refused"]));
     expect(asked).toBeGreaterThan(5);
@@ -133,7 +135,8 @@ describe("a lease that is kept", () => {
   });
 
   test("is closed at once while the store hangs", async () => {
-    const { time, kept } = keep({ get: () => new Promise<never>(() => {}) });
+    const hang = (): Promise<never> => new Promise<never>(() => {});
+    const { time, kept } = keep({ get: hang, put: hang });
     await time.advance(100);
     let closed = false;
     void kept.close().then(() => closed = true);

@@ -4,7 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { CatgaError, systemFault } from "@catga/catga";
 import { acquireLease, type Lease, leaseHolder, type LeaseOptions } from "@catga/catga/durable";
 import { memoryStore } from "@catga/catga/memory";
-import type { Runtime, Store } from "@catga/catga/ports";
+import type { Change, Entry, Runtime, Store } from "@catga/catga/ports";
 import { type FakeRuntime, fakeRuntime, settle } from "../behaviors/fake_runtime.ts";
 
 const KEY = "leases/x";
@@ -117,7 +117,7 @@ describe("a lease", () => {
     await time.advance(1);
     expect(asked.filter((method) => method === "put")).toHaveLength(2);
     await time.advance(100 * TTL);
-    expect(asked).toHaveLength(2 + 301);
+    expect(asked).toHaveLength(1 + 301);
     expect(lease.held()).toBe(true);
     expect(await holder()).toEqual({ owner: "a", token: lease.token });
   });
@@ -297,10 +297,10 @@ describe("waiting for a lease", () => {
 
   test("leaves no timer behind where a store throws instead of rejecting", async () => {
     const { acquire, store, time } = desk();
-    const get = (): never => {
+    const put = (): never => {
       throw new CatgaError(systemFault("VALIDATION", "thrown"));
     };
-    const attempt = acquire("a", { store: { ...methods(store), get } });
+    const attempt = acquire("a", { store: { ...methods(store), put } });
     await settle();
     expect([attempt.state, time.pending()]).toEqual(["VALIDATION", 0]);
   });
@@ -316,9 +316,227 @@ describe("waiting for a lease", () => {
   });
 });
 
+describe("what it asks of the store", () => {
+  test("is one write where the lease is free, and a look only where it is not", async () => {
+    const { acquire, store, asked } = desk();
+    const lease = await held(acquire("a"));
+    await lease.release();
+    expect(asked.splice(0)).toEqual(["put", "delete"]);
+    await held(acquire("b"));
+    acquire("a", { timeout: 0 });
+    await settle();
+    expect(asked.splice(0)).toEqual(["put", "get"]);
+    acquire("a");
+    await settle();
+    await store.delete(KEY);
+    await settle();
+    // It was told that it is free, so it does not look before it takes it.
+    expect(asked).toEqual(["put", "get", "put"]);
+  });
+
+  test("is nothing for as long as it is told of renewals", async () => {
+    const { acquire, time, asked } = desk();
+    await held(acquire("b"));
+    acquire("a");
+    await time.advance(100 * TTL);
+    expect(asked).toEqual(["put", "get"]);
+  });
+
+  test("is a look now and then when it is told nothing any more", async () => {
+    const { acquire, time, store, runtime } = desk();
+    await held(acquire("b"));
+    let gets = 0;
+    const deaf: Store = {
+      ...methods(store),
+      get: (key, options) => (gets++, store.get(key, options)),
+      async *watch(prefix, options) {
+        for await (const change of store.watch(prefix, options)) {
+          yield change;
+          if (change.type === "ready") await new Promise<never>(() => {});
+        }
+      },
+    };
+    const over = new AbortController();
+    void acquireLease(KEY, { store: deaf, runtime, owner: "c", ttl: TTL, signal: over.signal }).catch(
+      () => {},
+    );
+    await time.advance(100 * TTL);
+    expect(gets).toBeGreaterThan(100);
+    expect(gets).toBeLessThan(140);
+    over.abort();
+  });
+
+  test("is a look soon when the watch breaks off that told who has it", async () => {
+    const { acquire, time, store } = desk();
+    const lease = await held(acquire("b"));
+    let breakOff = (): void => {};
+    let watches = 0;
+    const next = acquire("c", {
+      store: {
+        ...methods(store),
+        async *watch(prefix, options) {
+          if (++watches > 1) await refusal();
+          for await (const change of store.watch(prefix, options)) {
+            yield change;
+            if (change.type !== "ready") continue;
+            await new Promise<void>((resolve) => breakOff = resolve);
+            await refusal();
+          }
+        },
+      },
+    });
+    await time.advance(TTL / 4);
+    await lease.release();
+    breakOff();
+    await time.advance(TTL / 2);
+    await held(next);
+  });
+
+  test("is one write of each when one of many gets it", async () => {
+    const { acquire, time, store } = desk();
+    const counts = { get: 0, put: 0 };
+    const counted: Store = {
+      ...methods(store),
+      get: (key, options) => (counts.get++, store.get(key, options)),
+      put: (key, value, options) => (counts.put++, store.put(key, value, options)),
+    };
+    const lease = await held(acquire("b"));
+    const others = Array.from({ length: 20 }, (_, at) => acquire(`c${at}`, { store: counted }));
+    await time.advance(10 * TTL);
+    expect(counts).toEqual({ get: 20, put: 20 });
+    await lease.release();
+    await settle();
+    expect(others.filter(({ state }) => state === "held")).toHaveLength(1);
+    expect(counts).toEqual({ get: 20, put: 40 });
+  });
+
+  test("finds what it wrote long ago and was lost on its way until now", async () => {
+    const { acquire, time, store, runtime, holder } = desk();
+    const lease = await held(acquire("b"));
+    let late: (() => Promise<number>) | undefined;
+    const slow: Store = {
+      ...methods(store),
+      put: (key, value, options) => {
+        if (late !== undefined) return store.put(key, value, options);
+        late = () => store.put(key, value, { expected: "absent", ttl: TTL });
+        return Promise.reject(new CatgaError(systemFault("TRANSPORT", "lost")));
+      },
+    };
+    let got: Lease | undefined;
+    void acquireLease(KEY, { store: slow, runtime, owner: "c", ttl: TTL }).then((lease) => got = lease);
+    await time.advance(500);
+    void lease.release();
+    const token = await late!();
+    await time.advance(50);
+    expect(got?.token).toBe(token);
+    expect(await holder()).toEqual({ owner: "c", token });
+  });
+});
+
+describe("over a store whose watches look at a price", () => {
+  /** Its watches tell what there is when they are told to look. */
+  function looking(store: Store) {
+    const looks = new Set<() => void>();
+    const asked: string[] = [];
+    const made: Store = {
+      ...methods(store),
+      looks: { soon: 500, late: 10_000 },
+      get: (key, options) => (asked.push("get"), store.get(key, options)),
+      put: (key, value, options) => (asked.push("put"), store.put(key, value, options)),
+      async *watch(prefix, { signal } = {}): AsyncGenerator<Change, void, undefined> {
+        asked.push("watch");
+        let known: Entry | undefined;
+        for (let isFirst = true; signal?.aborted !== true; isFirst = false) {
+          const entry = await store.get(prefix);
+          if (entry !== undefined && entry.revision !== known?.revision) yield { type: "put", entry };
+          if (entry === undefined && known !== undefined) yield { type: "delete", ...known };
+          if (isFirst) yield { type: "ready" };
+          known = entry;
+          await new Promise<void>((resolve) => {
+            looks.add(resolve);
+            signal?.addEventListener("abort", () => resolve(), { once: true });
+          });
+        }
+      },
+    };
+    const look = async (): Promise<void> => {
+      for (const each of looks) each();
+      looks.clear();
+      await settle();
+    };
+    return { made, asked, look };
+  }
+
+  test("it waits for the watch, which tells who has it, and looks for itself next to never", async () => {
+    const { acquire, time, store } = desk();
+    const { made, asked, look } = looking(store);
+    const lease = await held(acquire("b"));
+    const next = acquire("c", { store: made, timeout: 60 * TTL });
+    const late = acquire("d", { store: made, timeout: TTL });
+    await time.advance(10 * TTL);
+    expect([next.state, late.state, late.data]).toEqual(["waiting", "TIMEOUT", {
+      holder: { owner: "b", token: lease.token },
+    }]);
+    expect(asked).toEqual(["put", "put", "watch", "watch"]);
+    await lease.release();
+    await look();
+    await held(next);
+    expect(asked).toEqual(["put", "put", "watch", "watch", "put"]);
+    await time.advance(30 * TTL);
+    expect(asked.filter((what) => what === "get")).toEqual([]);
+  });
+
+  test("what somebody faster took and gave back between two looks is not missed", async () => {
+    for (const isSoon of [true, false]) {
+      const { acquire, store } = desk();
+      const { made, asked, look } = looking(store);
+      const lease = await held(acquire("b"));
+      let tries = 0;
+      const put: Store["put"] = async (key, value, options) => {
+        if (++tries === 2) await store.put(KEY, "");
+        return await made.put(key, value, options).finally(() => isSoon && store.delete(KEY));
+      };
+      const next = acquire("c", { store: { ...made, put } as Store });
+      await settle();
+      await lease.release();
+      await look();
+      if (!isSoon) {
+        expect(next.state).toBe("waiting");
+        await store.delete(KEY);
+        await look();
+      }
+      await held(next);
+      expect(asked).toEqual(["put", "watch", "put", "watch", "put"]);
+    }
+  });
+
+  test("it looks for itself when the watch is broken or tells nothing for very long", async () => {
+    for (const watch of [broken, silent]) {
+      const { acquire, time, store } = desk();
+      const { made } = looking(store);
+      const lease = await held(acquire("b"));
+      const next = acquire("c", { store: { ...made, watch } as Store });
+      await time.advance(TTL);
+      await lease.release();
+      await time.advance(TTL / 2);
+      await held(next);
+    }
+    const { acquire, time, store } = desk();
+    const { made } = looking(store);
+    const lease = await held(acquire("b"));
+    const next = acquire("c", { store: made });
+    await settle();
+    await lease.release();
+    await time.advance(37_000);
+    expect(next.state).toBe("waiting");
+    await time.advance(13_000);
+    await held(next);
+  });
+});
+
 describe("an answer that was lost", () => {
   test("after the lease was acquired is settled by reading back; the token is that of the acquisition", async () => {
-    const { acquire, fates, time, store, holder } = desk();
+    const { acquire, fates, time, store, holder, asked } = desk();
     fates.put.push("after");
     const attempt = acquire("a");
     await settle();
@@ -326,6 +544,7 @@ describe("an answer that was lost", () => {
     await time.advance(100);
     const lease = await held(attempt);
     expect(lease.token).toBe(revision);
+    expect(asked).toEqual(["put", "get", "put"]);
     expect(await holder()).toEqual({ owner: "a", token: revision });
   });
 
@@ -373,7 +592,7 @@ describe("an answer that was lost", () => {
   test("to a holder that came late says nothing about now", async () => {
     const { acquire, fates, time } = desk();
     fates.put.push("after");
-    fates.get.push(undefined, TTL);
+    fates.get.push(TTL);
     const attempt = acquire("a", { ttl: 300 });
     await time.advance(99);
     expect(attempt.state).toBe("waiting");

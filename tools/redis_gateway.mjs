@@ -1,7 +1,7 @@
 // `npm run redis:gateway`: a redis-server and, before it, the REST API of Upstash, until Ctrl-C.
 //   -- --port 8079   where the gateway listens, on this machine alone; 0 takes any free port
 //   -- --dir PATH    where redis-server keeps its files (.catga/redis)
-// REDIS_URL=redis://… takes a server that runs already; REDIS_TOKEN and REDIS_READ_ONLY_TOKEN set the tokens.
+// REDIS_URL=redis://… takes a server that runs already, several with commas between them a cluster; REDIS_TOKEN and REDIS_READ_ONLY_TOKEN set the tokens.
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";

@@ -17,6 +17,7 @@ const scenarios = [
   "kill",
   "deliveries",
   "nats",
+  "redis",
   "outage",
   "routing",
 ];

@@ -29,7 +29,11 @@ export interface RedisOptions {
    * @default "default"
    */
   readonly polling?: PollingProfile;
-  /** What survives in that Redis; it does not tell. With `appendfsync always` it is `"power"`. @default "process" */
+  /**
+   * What survives in that Redis; it does not tell. With `appendfsync always` it is `"power"`; with
+   * `everysec` the end of redis-server by force may lose what was answered while its disk was busy.
+   * @default "process"
+   */
   readonly durability?: Durability;
   /** Where this node is reached, for {@linkcode RedisStorage.discovery}; may be known only later. */
   readonly endpoint?: string | (() => string | undefined);

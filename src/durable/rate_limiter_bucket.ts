@@ -95,8 +95,10 @@ export class RateLimiterBucket {
         }
         const { tokens, refused } = this.#plan(costs);
         const missing = tokens - this.#have();
-        if (missing > 0) await this.#take(missing);
-        else if (refused === undefined) return undefined;
+        if (missing > 0) {
+          await this.#take(missing);
+          if (refused === undefined && this.#have() >= tokens) return undefined;
+        } else if (refused === undefined) return undefined;
         else if (isFresh) return this.#remember(refused);
       } catch (thrown) {
         isFresh = false;

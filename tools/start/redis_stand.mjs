@@ -38,7 +38,7 @@ async function startServer(folder) {
   mkdirSync(files, { recursive: true });
   const port = await freePort();
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", files, "--save", ""];
-  const child = start(binary(), [...args, "--appendonly", "yes", "--appendfsync", "everysec"], {});
+  const child = start(binary(), [...args, "--appendonly", "yes", "--appendfsync", "no"], {});
   const forget = () => folder === undefined && rmSync(files, { recursive: true, force: true });
   const stop = async () => {
     await child.stop();

@@ -2,6 +2,7 @@
 // or the lowest of calls per second: one number for all runtimes or one each. Ahead of every `peer` is wanted as such.
 import { brokerRows } from "./plan_brokers.mjs";
 import { clusterRows } from "./plan_cluster.mjs";
+import { redisRows } from "./plan_redis.mjs";
 
 const LOCAL_PEERS = ["@nestjs/cqrs", "moleculer", "Effect", "oRPC", "mediatr-ts"];
 
@@ -332,6 +333,7 @@ export const rows = {
     ],
   },
   ...brokerRows,
+  ...redisRows,
   startup: {
     title: "Start and idle memory",
     kind: "startup",

@@ -62,7 +62,7 @@ const measures = {
   remote: measureRemote,
   figures: (runtime, row, candidate) =>
     withBroker(row, candidate, (broker) => {
-      const effortOf = { ...effort.figures, broker };
+      const effortOf = { ...effort.figures, ...(flags.quick ? {} : rows[row].effort), broker };
       const sample = samplers[row];
       if (sample !== undefined) return sample(runtime, candidate, effortOf);
       return run(runtime, [rows[row].script, candidate, JSON.stringify(effortOf)]);
@@ -138,13 +138,13 @@ function measureRemote(runtime, row, candidate) {
   });
 }
 
-/** With a server of its own for a candidate whose row says that it needs one: `{ port, pid }`, else undefined. */
+/** With a server of its own for a candidate whose row says that it needs one: `{ port, pid, pids }`, else undefined. */
 async function withBroker(row, candidate, measure) {
   const name = rows[row].broker?.(candidate);
   if (name === undefined) return await measure(undefined);
-  const { port, pid, stop } = await startBroker(name);
+  const { port, pid, pids, stop } = await startBroker(name);
   try {
-    return await measure({ port, pid });
+    return await measure({ port, pid, pids });
   } finally {
     await stop();
   }

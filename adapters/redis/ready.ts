@@ -1,5 +1,6 @@
 import type { Runtime } from "../../src/ports/runtime.ts";
 import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
+import { type ClusterLike, sendToOwner } from "./cluster_owner.ts";
 import { codeOf, isRedisError } from "./faults.ts";
 import { restWire } from "./rest.ts";
 import { isReply, type Outcome, type Wire } from "./wire.ts";
@@ -16,7 +17,18 @@ export interface NodeRedisLike {
   sendCommand(words: string[]): Promise<unknown>;
 }
 
-/** A client of `ioredis`, made with `autoResendUnfulfilledCommands: false`. */
+/** A cluster client of node-redis (`createCluster`) from 6.3 on, connected, with texts as replies. */
+export interface NodeRedisClusterLike {
+  /** Sends a command to who has a key. */
+  sendCommand(key: string | undefined, isReadonly: boolean | undefined, words: string[]): Promise<unknown>;
+  /** The connection to who has a key. */
+  getNodeClientForKey(key: string): Promise<NodeRedisLike>;
+}
+
+/**
+ * A client of `ioredis`, made with `autoResendUnfulfilledCommands: false`; or its `Cluster`, made with
+ * `retryDelayOnFailover: 0` and `redisOptions: { autoResendUnfulfilledCommands: false }`.
+ */
 export interface IoRedisLike {
   /** Sends a command. */
   call(command: string, ...words: string[]): Promise<unknown>;
@@ -29,7 +41,12 @@ export interface RedisSender {
 }
 
 /** A client that is there. It is left open. */
-export type RedisClientLike = UpstashLike | NodeRedisLike | IoRedisLike | RedisSender;
+export type RedisClientLike =
+  | UpstashLike
+  | NodeRedisLike
+  | NodeRedisClusterLike
+  | IoRedisLike
+  | RedisSender;
 
 /** Sends by a client that is there. Throws a `CatgaError` with `VALIDATION` for one that cannot be used. */
 export function readyWire(client: RedisClientLike, runtime: Runtime): Wire {
@@ -38,17 +55,60 @@ export function readyWire(client: RedisClientLike, runtime: Runtime): Wire {
   >;
   if (typeof createScript === "function") return upstashWire(client, runtime);
   if (typeof call === "function") {
-    const { options } = client as { readonly options?: { readonly autoResendUnfulfilledCommands?: boolean } };
-    if (options !== undefined && options.autoResendUnfulfilledCommands !== false) {
-      throw unusable("it sends commands again. Make it with autoResendUnfulfilledCommands: false");
-    }
-    return senderWire(([name = "", ...words]) => call.call(client, name, ...words));
+    const isCluster = checkIoRedis(client as IoRedisOptioned);
+    const by = ([name = "", ...words]: readonly string[]): Promise<unknown> =>
+      call.call(client, name, ...words);
+    return senderWire(isCluster ? (words) => by(neverAlone(words)) : by);
   }
+  if ("getNodeClientForKey" in client) return senderWire((words) => sendInCluster(client, words));
+  if ("getRandomNode" in client) throw unusable("it is a cluster client of node-redis before 6.3. Update it");
   if (typeof sendCommand === "function") return senderWire((words) => sendCommand.call(client, [...words]));
   if (typeof send === "function") {
     return senderWire(([name = "", ...words]) => send.call(client, name, words));
   }
   throw unusable("it has none of the methods sendCommand, call and send");
+}
+
+interface IoRedisOptioned {
+  readonly isCluster?: boolean;
+  readonly options?: {
+    readonly autoResendUnfulfilledCommands?: boolean;
+    readonly retryDelayOnFailover?: number;
+    readonly redisOptions?: { readonly autoResendUnfulfilledCommands?: boolean };
+  };
+}
+
+/** Refuses one that sends again what may have been done; answers whether it is a cluster's. */
+function checkIoRedis({ isCluster = false, options }: IoRedisOptioned): boolean {
+  if (options === undefined) return isCluster;
+  const { autoResendUnfulfilledCommands, redisOptions, retryDelayOnFailover } = options;
+  if (!isCluster && autoResendUnfulfilledCommands !== false) {
+    throw unusable("it sends commands again. Make it with autoResendUnfulfilledCommands: false");
+  }
+  if (isCluster && (retryDelayOnFailover !== 0 || redisOptions?.autoResendUnfulfilledCommands !== false)) {
+    const right = "retryDelayOnFailover: 0 and redisOptions: { autoResendUnfulfilledCommands: false }";
+    throw unusable(`it sends commands again. Make it with ${right}`);
+  }
+  return isCluster;
+}
+
+async function sendInCluster(client: NodeRedisClusterLike, words: readonly string[]): Promise<unknown> {
+  const key = isScript(words) && Number(words[2]) > 0 ? words[3] : undefined;
+  if (key !== undefined) return await sendToOwner(client as ClusterLike, key, words, isRefusal);
+  return await client.sendCommand(isScript(words) ? undefined : words[1], false, [...words]);
+}
+
+/**
+ * The same script with a key more that is never there: while its slot moves, the cluster refuses it then, where it would
+ * lead to the server that has not got all of it yet.
+ */
+function neverAlone(words: readonly string[]): readonly string[] {
+  const [name = "", source = "", count, key, ...rest] = words;
+  return isScript(words) && count === "1" ? [name, source, "2", key!, `${key}:never`, ...rest] : words;
+}
+
+function isScript([name]: readonly string[]): boolean {
+  return name === "EVAL" || name === "EVALSHA";
 }
 
 /** Its own requests are sent up to six times, and resolve when they are given up. */

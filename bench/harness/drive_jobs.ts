@@ -14,12 +14,12 @@ export interface Effort {
   readonly warmup: number;
   /** ms */
   readonly ms: number;
-  /** The server of the candidate, if it has one; its CPU time counts. */
-  readonly broker?: { readonly port: number; readonly pid: number };
+  /** The server of the candidate, if it has one; the CPU time of its processes counts. */
+  readonly broker?: { readonly port: number; readonly pid: number; readonly pids?: readonly number[] };
 }
 
 /** How many are taken for each ms of effort, with so many in hands at a time. */
-const TAKEN: Readonly<Record<number, number>> = { 1: 2, 64: 10, 256: 30 };
+const TAKEN: Readonly<Record<number, number>> = { 1: 2, 10: 5, 64: 10, 100: 10, 256: 30 };
 
 /** Measures a candidate such as `push 64: catga, process` and answers `{ perSecond: [], cpu: [] }`. */
 export async function driveJobs(
@@ -30,6 +30,7 @@ export async function driveJobs(
   const [what, who] = candidate.split(": ") as [string, string];
   const [name, durability] = who.split(", ") as [string, "power" | "process" | undefined];
   const count = Number(/(?:push|take)\D*(\d+)/.exec(what)![1]);
+  const servers = broker?.pids ?? (broker === undefined ? [] : [broker.pid]);
   const folder = mkdtempSync(join(tmpdir(), "catga-bench-"));
   try {
     const make = await queues[name]!();
@@ -57,7 +58,7 @@ export async function driveJobs(
     const figures = await measured(async () => {
       await drive(ms);
       return made - before;
-    }, broker?.pid);
+    }, servers);
     const kept = await jobs.kept();
     if (kept !== made) throw new Error(`It was given ${made}, and keeps ${kept}`);
     return figures;
@@ -65,7 +66,7 @@ export async function driveJobs(
 
   async function taken(jobs: Jobs): Promise<object> {
     await (await filled(jobs, count, Math.ceil(warmup * TAKEN[count]!)))();
-    return await measured(await filled(jobs, count, Math.ceil(ms * TAKEN[count]!)), broker?.pid);
+    return await measured(await filled(jobs, count, Math.ceil(ms * TAKEN[count]!)), servers);
   }
 }
 
@@ -88,8 +89,8 @@ async function filled(
   };
 }
 
-async function measured(work: () => Promise<number>, broker: number | undefined): Promise<object> {
-  const cpu = (): number => cpuOf("self") + (broker === undefined ? 0 : cpuOf(String(broker)));
+async function measured(work: () => Promise<number>, servers: readonly number[]): Promise<object> {
+  const cpu = (): number => ["self", ...servers.map(String)].reduce((sum, pid) => sum + cpuOf(pid), 0);
   const before = cpu();
   const start = performance.now();
   const made = await work();

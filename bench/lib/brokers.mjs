@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { setPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { freePorts } from "./processes.mjs";
+import { runtimes } from "../../tools/install.mjs";
+import { freePorts, start, stop as end } from "./processes.mjs";
 
 const brokers = {
   redis: {
@@ -31,8 +32,12 @@ const brokers = {
   },
 };
 
-/** Starts a `redis` or a `nats`; answers `{ port, pid, stop }`. */
+/**
+ * Starts a `redis`, a `nats` or a `gateway`; answers `{ port, pid, pids, stop }`: its own process, and all that stand
+ * behind the port.
+ */
 export async function startBroker(name) {
+  if (name === "gateway") return await startGateway();
   const { binary, ready, args } = brokers[name];
   const folder = mkdtempSync(join(tmpdir(), `catga-bench-${name}-`));
   const port = await freePorts();
@@ -64,7 +69,25 @@ export async function startBroker(name) {
   } catch {
     /* not root: as everyone else */
   }
-  return { port, pid: child.pid, stop };
+  return { port, pid: child.pid, pids: [child.pid], stop };
+}
+
+/** A redis-server, and before it its REST API, on Bun for whoever asks. */
+async function startGateway() {
+  const redis = await startBroker("redis");
+  try {
+    const port = await freePorts();
+    const bun = { name: "bun", path: runtimes().bun };
+    const gateway = await start(bun, ["harness/redis_gateway.ts", String(redis.port), String(port)]);
+    const stop = async () => {
+      await end(gateway);
+      await redis.stop();
+    };
+    return { port, pid: gateway.pid, pids: [gateway.pid, redis.pid], stop };
+  } catch (error) {
+    await redis.stop();
+    throw error;
+  }
 }
 
 function found(variable, path, name) {

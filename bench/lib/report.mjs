@@ -45,7 +45,8 @@ the same run. Absolute figures only show the scale.
   after 300 ms of warm-up, timed by mitata. A ratio is of the best samples (noise can only add), in brackets of the medians.
 - Between processes: closed loop, 1 s at each level after 0.5 s of warm-up, 5 interleaved rounds; ratios of the medians,
   in brackets of the best rounds. CPU time is both processes'; it suffers least when others use the machine too.
-- Shards that move, scaling, events through NATS: 5 interleaved rounds, queue of jobs: 3, membership: 2; ratios of the medians, in brackets of the best rounds.
+- Shards that move, scaling, events through NATS: 5 interleaved rounds, queue of jobs and Redis: 3, membership, limits and caches: 2;
+  ratios of the medians, in brackets of the best rounds.
 - Start: 10 interleaved starts; the ratio of the best, in brackets of the medians. Memory: medians.`;
 }
 
@@ -211,17 +212,19 @@ function label({ ours, other, level, latency, p99, cpu, of, wantAbsolute }) {
     bytes: `${what}, bytes`,
     cpu: `${what}, CPU`,
     ownCpu: `${what}, CPU of who tells`,
+    p50: `${what}, latency`,
+    requests: `${what}, requests`,
   };
   return told[of] ?? what;
 }
 
 function wish(row, comparison) {
-  const { wantAbsolute, wantMore, p99 } = comparison;
+  const { wantAbsolute, wantMore, p99, of } = comparison;
   const all = (want) => {
     const each = RUNTIMES.map((runtime) => wantOf({ want }, runtime));
     return new Set(each).size === 1 ? each[0] : each.join(" / ");
   };
-  if (wantAbsolute !== undefined) return `≤ ${all(wantAbsolute)} ${p99 ? "ms" : row.unit}`;
+  if (wantAbsolute !== undefined) return `≤ ${all(wantAbsolute)} ${p99 ? "ms" : row.unit ?? row.figures[of]}`;
   if (wantMore !== undefined) return `≤ +${wantMore}`;
   return `${isRate(row, comparison) ? "≥" : "≤"} ${all(comparison.want)}`;
 }

@@ -37,7 +37,9 @@ function installPeers() {
   const { dependencies } = JSON.parse(readFileSync(join(bench, "package.json"), "utf8"));
   const there = Object.entries(dependencies).every(([name, version]) => {
     const manifest = join(modules, name, "package.json");
-    return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).version === version;
+    // Some say "v1.0.0".
+    return existsSync(manifest) &&
+      JSON.parse(readFileSync(manifest, "utf8")).version.replace(/^v/, "") === version;
   });
   if (there) return;
   process.stderr.write("Installing the peers: npm ci in bench\n");

@@ -258,6 +258,19 @@ describe("tokens", () => {
   );
 });
 
+test.each<[string | readonly string[]]>([
+  [""],
+  ["nonsense"],
+  ["http://127.0.0.1:6379"],
+  [[]],
+  [["redis://127.0.0.1:1", "127.0.0.1:2"]],
+])(
+  "a gateway is not made with the address %j",
+  async (redis) => {
+    expect(await failed(redisGateway({ redis, token: TOKEN, runtime }))).toBe("VALIDATION");
+  },
+);
+
 describe("limits", () => {
   test("bytes, commands and requests", async () => {
     await using small = await redisGateway({

@@ -1,5 +1,6 @@
-import type { Answered, RedisLink, Words } from "./link.ts";
 import type { Access } from "./access.ts";
+import { CommandTable } from "./command_table.ts";
+import type { RedisLink, Words } from "./link.ts";
 
 /** What belongs to a connection, which requests share, would block it, or ends the server. */
 const REFUSED: ReadonlySet<string> = new Set(
@@ -20,32 +21,24 @@ const NOT_TO_READ: ReadonlySet<string> = new Set([
   "SORT_RO",
 ]);
 const HARMLESS: ReadonlySet<string> = new Set(["PING", "ECHO"]);
-const KNOWN = 1024;
 
 /** Decides which commands are sent. */
 export interface CommandRules {
-  /** Why a command is not sent, as Redis would say it; `undefined` if it is. */
-  refusal(words: Words, access: Access): Promise<string | undefined>;
+  /** Why a command is not sent, as Redis would say it; `undefined` if it is. At once where Redis need not be asked. */
+  refusal(words: Words, access: Access): string | undefined | Promise<string | undefined>;
 }
 
 /** Makes the rules; what only reads is asked of Redis itself, once a command. */
 export function commandRules(link: RedisLink): CommandRules {
-  const reads = new Map<string, boolean>();
+  const table = new CommandTable((commands) => link.send(commands));
 
-  async function isRead(name: string, sub: string): Promise<boolean> {
-    const both = `${name}|${sub}`;
-    const known = reads.get(both) ?? reads.get(name);
-    if (known !== undefined) return known;
-    const [answered] = await link.send([["COMMAND", "INFO", both, name]]);
-    const [own, whole] = flagsOf(answered);
-    const read = (own ?? whole ?? []).includes("readonly");
-    if (reads.size >= KNOWN) reads.clear();
-    if (own !== undefined || whole !== undefined) reads.set(own === undefined ? name : both, read);
-    return read;
+  async function unread(words: Words, shown: string): Promise<string | undefined> {
+    if ((await table.find(words))?.isRead === true) return undefined;
+    return noPermission(shown);
   }
 
   return {
-    refusal: async (words, access) => {
+    refusal: (words, access) => {
       const name = String(words[0]).toUpperCase();
       const shown = /^[\w.]{1,32}$/.test(name) ? `'${name.toLowerCase()}'` : "that";
       if (REFUSED.has(name)) return `ERR Command is not available: ${shown} cannot be used over HTTP`;
@@ -53,18 +46,11 @@ export function commandRules(link: RedisLink): CommandRules {
         return `ERR Command is not available: ${shown} must not block`;
       }
       if (access === "full" || HARMLESS.has(name)) return undefined;
-      const sub = String(words[1] ?? "").toLowerCase();
-      const allowed = !NOT_TO_READ.has(name) && /^[\w.]{1,32}$/.test(name) &&
-        await isRead(name.toLowerCase(), /^\w{1,32}$/.test(sub) ? sub : "-");
-      return allowed ? undefined : `NOPERM this user has no permissions to run the ${shown} command`;
+      return NOT_TO_READ.has(name) ? noPermission(shown) : unread(words, shown);
     },
   };
 }
 
-/** The flags of each command that `COMMAND INFO` was asked for; `undefined` of one that is not there. */
-function flagsOf(answered: Answered | undefined): (readonly string[] | undefined)[] {
-  if (answered === undefined || "error" in answered || !Array.isArray(answered.reply)) return [];
-  return (answered.reply as readonly unknown[]).map((info) =>
-    Array.isArray(info) && Array.isArray(info[2]) ? info[2].map(String) : undefined
-  );
+function noPermission(shown: string): string {
+  return `NOPERM this user has no permissions to run the ${shown} command`;
 }

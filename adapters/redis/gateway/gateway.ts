@@ -6,15 +6,20 @@ import { CatgaError, systemFault } from "../../../src/result.ts";
 import { codeOf, UNSENT } from "../faults.ts";
 import { type Access, accessOf } from "./access.ts";
 import { asResp2, type Format, shown } from "./answers.ts";
+import { openCluster } from "./cluster_link.ts";
 import { commandRules } from "./commands.ts";
-import { type Answered, LinkLost, openRedis, type Words } from "./link.ts";
+import { type Answered, LinkLost, type Words } from "./link.ts";
 import { type GatewayLimits, readCommand, readCommands, Unfit } from "./request.ts";
+import { openRedis } from "./single_link.ts";
 import { subscription } from "./subscribe.ts";
 
 /** What {@linkcode redisGateway} takes. */
 export interface RedisGatewayOptions {
-  /** Where Redis is: `redis://127.0.0.1:6379`, or `rediss://user:password@host:port` by TLS. */
-  readonly redis: string;
+  /**
+   * Where Redis is: `redis://127.0.0.1:6379`, or `rediss://user:password@host:port` by TLS. A list of some servers for a
+   * Redis Cluster, where all take the login of the first.
+   */
+  readonly redis: string | readonly string[];
   /** Allows each command: 16 characters or more, of those that go into a header. */
   readonly token: string;
   /** Allows commands that only read, and to subscribe; nobody has such a token if left out. */
@@ -45,8 +50,10 @@ export interface RedisGateway extends AsyncDisposable {
  * `Upstash-Response-Format: resp2`. Commands that would block or change a connection are refused. Whole numbers above
  * 2^53 are rounded. Put TLS before it where it is reached from elsewhere.
  *
- * Rejects with a `CatgaError`: `VALIDATION` for tokens that are none, `UNAVAILABLE` when Redis is not reached in
- * `timeout`. Later it goes on looking for it, and answers 503 until it is there.
+ * Rejects with a `CatgaError`: `VALIDATION` for tokens and addresses that are none, `UNAVAILABLE` when Redis, or any
+ * server of a cluster that has slots, is not reached in `timeout`. Later it goes on looking for it, and answers 503, or
+ * `CLUSTERDOWN` to the commands for that server, until it is there. While a slot moves, scripts for it are answered
+ * `TRYAGAIN`.
  *
  * @example
  * ```ts ignore
@@ -67,7 +74,11 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
       throw new CatgaError(systemFault("VALIDATION", message));
     }
   }
-  const link = await openRedis(redis, runtime, timeout, requests * limits.commands);
+  checkAddresses(redis);
+  const most = requests * limits.commands;
+  const link = typeof redis === "string"
+    ? await openRedis(redis, runtime, timeout, most)
+    : await openCluster(redis, runtime, timeout, most);
   const rules = commandRules(link);
   const open = { requests: 0, subscriptions: 0 };
   const app = new Hono();
@@ -136,7 +147,10 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
 
   async function refusalsOf(commands: readonly Words[], access: Access): Promise<(string | undefined)[]> {
     const refusals: (string | undefined)[] = [];
-    for (const words of commands) refusals.push(await rules.refusal(words, access));
+    for (const words of commands) {
+      const refusal = rules.refusal(words, access);
+      refusals.push(refusal instanceof Promise ? await refusal : refusal);
+    }
     return refusals;
   }
 
@@ -168,6 +182,14 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
     },
     [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
   };
+}
+
+function checkAddresses(redis: string | readonly string[]): void {
+  const urls = typeof redis === "string" ? [redis] : redis;
+  const isFit = (url: string): boolean => URL.canParse(url) && /^rediss?:$/.test(new URL(url).protocol);
+  if (urls.length > 0 && urls.every(isFit)) return;
+  const message = "Cannot use the address of Redis: it does not begin with redis:// or rediss://";
+  throw new CatgaError(systemFault("VALIDATION", message));
 }
 
 function formatOf(c: Context): Format {

@@ -1,4 +1,4 @@
-import type { Job } from "./job.ts";
+import { giveUp, heedSignal, type Job } from "./job.ts";
 
 /** How many may wait to write, and how many characters or bytes they may carry. */
 const JOBS = 65_536;
@@ -35,8 +35,13 @@ export class JobQueue {
       this.#size -= job.size;
       if (this.#next === this.#jobs.length) this.#trim();
       else if (this.#next > TAKEN && 2 * this.#next > this.#jobs.length) this.#trim();
-      if (!job.over) return job;
+      if (!job.over && !giveUp(job)) return job;
     }
+  }
+
+  /** All of them have to wait, so each listens to its signal. */
+  heedSignals(): void {
+    for (let at = this.#next; at < this.#jobs.length; at++) heedSignal(this.#jobs[at]!);
   }
 
   /** They are the next again. */

@@ -5,7 +5,7 @@ import { backoff } from "../../src/internal/backoff.ts";
 import { sleep } from "../../src/internal/sleep.ts";
 import type { SqlDatabase, SqlStatement } from "./driver.ts";
 import { isBusy, sqliteFault } from "./faults.ts";
-import { heedSignal, type Job } from "./job.ts";
+import type { Job } from "./job.ts";
 import { type StateRow, stateRow } from "./ledger_state.ts";
 import { Pulse } from "./pulse.ts";
 import { StoreClock } from "./store_clock.ts";
@@ -111,12 +111,12 @@ export class Ledger {
         since,
         size,
         frees,
+        signal,
         over: false,
         done: undefined,
         outcome: undefined,
         error: undefined,
       };
-      if (signal !== undefined) heedSignal(job, signal);
       this.#writer.add(job);
     });
   }

@@ -1,12 +1,14 @@
 import type { QueueItem } from "../../src/ports/queue.ts";
 import { queueFull } from "../../src/ports/queue_faults.ts";
-import type { SqlDatabase, SqlStatement } from "./driver.ts";
+import type { SqlDatabase, SqlStatement, SqlValue } from "./driver.ts";
 import { micros, type QueueTopics, seqOf, type Topic, topicOf } from "./queue_topics.ts";
 import { toSql } from "./text.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** How many names are looked at, beside two for each item that is pushed, to be forgotten. */
 const SOME = 16;
+/** How many rows one statement inserts where there are as many. */
+const ROWS = 16;
 
 /** What bounds the items of a queue. */
 export interface ItemLimits {
@@ -29,6 +31,8 @@ export class QueueItems {
   readonly #topics: QueueTopics;
   readonly #limits: ItemLimits;
   readonly #insert: SqlStatement<unknown>;
+  readonly #insertRows: SqlStatement<unknown>;
+  readonly #takeBack: SqlStatement<unknown>;
   readonly #named: SqlStatement<{ readonly seq: number; readonly pushed: number }>;
   readonly #retire: SqlStatement<unknown>;
   readonly #last: SqlStatement<unknown>;
@@ -41,10 +45,9 @@ export class QueueItems {
   constructor(db: SqlDatabase, topics: QueueTopics, limits: ItemLimits) {
     this.#topics = topics;
     this.#limits = limits;
-    this.#insert = db.prepare(
-      `INSERT INTO item (seq, topic, id, era, key, payload, pushed, due, refs) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?)
-        ON CONFLICT DO NOTHING`,
-    );
+    this.#insert = db.prepare(insertOf(1));
+    this.#insertRows = db.prepare(insertOf(ROWS));
+    this.#takeBack = db.prepare("DELETE FROM item WHERE seq >= ? AND seq < ?");
     this.#named = db.prepare("SELECT seq, pushed FROM item WHERE topic = ? AND id = ? AND era = 0");
     this.#retire = db.prepare("UPDATE item SET era = seq WHERE seq = ?");
     this.#last = db.prepare("UPDATE item SET refs = 0, payload = NULL WHERE seq = ? AND refs = 1");
@@ -61,7 +64,9 @@ export class QueueItems {
       throw queueFull("push", `it keeps ${tx.state.open} items, and takes ${this.#limits.items}`);
     }
     this.#forget(tx, topic, 2 * items.length + SOME);
-    for (const item of items) this.#add(tx, topic, item, takers);
+    let at = 0;
+    for (; at + ROWS <= items.length; at += ROWS) this.#addRows(tx, topic, items, at, takers);
+    for (; at < items.length; at++) this.#add(tx, topic, items[at]!, takers);
     tx.told.add(topic.area);
   }
 
@@ -73,28 +78,31 @@ export class QueueItems {
     else tx.state.done++;
   }
 
-  #add(tx: Transaction, topic: Topic, { id, key, payload, delay }: QueueItem, takers: number): void {
-    const pushed = tx.tick();
-    const due = delay === undefined || delay === 0 ? null : micros(tx.now + delay);
-    const insert = (): boolean =>
-      this.#insert.run(
-        seqOf(topic.id, topic.next),
-        topic.id,
-        toSql(id),
-        key === undefined ? null : toSql(key),
-        typeof payload === "string" ? toSql(payload) : payload,
-        pushed,
-        due,
-        takers,
-      ).changes !== 0;
-    if (!insert()) {
-      const first = this.#named.get(topic.id, toSql(id))!;
+  #add(tx: Transaction, topic: Topic, item: QueueItem, takers: number): void {
+    const values: SqlValue[] = [topic.id, takers];
+    addValues(values, tx, seqOf(topic.id, topic.next), item);
+    if (this.#insert.run(...values).changes === 0) {
+      const first = this.#named.get(topic.id, toSql(item.id))!;
       if (first.pushed / 1000 + this.#limits.window > tx.now) return;
       this.#retire.run(first.seq);
-      insert();
+      this.#insert.run(...values);
     }
     topic.next++;
     tx.state.open += takers;
+  }
+
+  /** Adds as many as one statement inserts; one by one where a name is there already, as no number may be left out. */
+  #addRows(tx: Transaction, topic: Topic, items: readonly QueueItem[], from: number, takers: number): void {
+    const first = seqOf(topic.id, topic.next);
+    const values: SqlValue[] = [topic.id, takers];
+    for (let row = 0; row < ROWS; row++) addValues(values, tx, first + row, items[from + row]!);
+    if (Number(this.#insertRows.run(...values).changes) === ROWS) {
+      topic.next += ROWS;
+      tx.state.open += takers * ROWS;
+      return;
+    }
+    this.#takeBack.run(first, first + ROWS);
+    for (let row = 0; row < ROWS; row++) this.#add(tx, topic, items[from + row]!, takers);
   }
 
   /** Forgets names whose window is over, and old ones where there are too many. */
@@ -133,4 +141,30 @@ export class QueueItems {
   #first({ id, floor, next }: Topic, most: number): Oldest[] {
     return this.#oldest.all(seqOf(id, floor), seqOf(id, next), most);
   }
+}
+
+/** Inserts rows of a topic (`?1`) for so many groups (`?2`). */
+function insertOf(rows: number): string {
+  const values = Array.from({ length: rows }, (_, row) => {
+    const [seq, id, key, payload, pushed, due] = [3, 4, 5, 6, 7, 8].map((at) => `?${6 * row + at}`);
+    return `(${seq}, ?1, ${id}, 0, ${key}, ${payload}, ${pushed}, ${due}, ?2)`;
+  });
+  return `INSERT INTO item (seq, topic, id, era, key, payload, pushed, due, refs) VALUES ${values.join(", ")}
+    ON CONFLICT DO NOTHING`;
+}
+
+function addValues(
+  values: SqlValue[],
+  tx: Transaction,
+  seq: number,
+  { id, key, payload, delay }: QueueItem,
+): void {
+  values.push(
+    seq,
+    toSql(id),
+    key === undefined ? null : toSql(key),
+    typeof payload === "string" ? toSql(payload) : payload,
+    tx.tick(),
+    delay === undefined || delay === 0 ? null : micros(tx.now + delay),
+  );
 }

@@ -4,7 +4,7 @@ import { backoff } from "../../src/internal/backoff.ts";
 import { createTurn } from "../../src/internal/turn.ts";
 import type { SqlDatabase, SqlStatement } from "./driver.ts";
 import { isBusy, isFull, sqliteFault } from "./faults.ts";
-import { type Job, settle } from "./job.ts";
+import { heedSignal, type Job, settle } from "./job.ts";
 import { JobQueue } from "./job_queue.ts";
 import { isSameState, type LedgerState, type StateRow } from "./ledger_state.ts";
 import type { StoreClock } from "./store_clock.ts";
@@ -80,7 +80,8 @@ export class Writer {
 
   add(job: Job): void {
     this.#jobs.push(job);
-    if (!this.#isResting) this.#schedule();
+    if (this.#isResting) heedSignal(job);
+    else this.#schedule();
   }
 
   /** Waits until there are no more. */
@@ -170,6 +171,7 @@ export class Writer {
 
   #rest(ms: number): void {
     this.#isResting = true;
+    this.#jobs.heedSignals();
     this.#host.clock.timer(ms, () => {
       this.#isResting = false;
       this.#burst = this.#host.clock.mono();

@@ -2,7 +2,7 @@ import type { Result } from "../result.ts";
 import { contractOf } from "../message/contract.ts";
 import type { Answerable, FaultOf, Message, OutputOf, Publishable, Streamable } from "../message/message.ts";
 import type { Router } from "../message/route.ts";
-import { publishEach, sendEach } from "../mediator/batch.ts";
+import { limitsOf, publishEach, sendEach } from "../mediator/batch.ts";
 import { Origin } from "../mediator/context.ts";
 import type { BatchOptions, Results, SendOptions } from "../mediator/types.ts";
 import { explain } from "./explain.ts";
@@ -73,7 +73,8 @@ export class ClusterNode implements Node {
 
   publishAll(events: readonly Publishable[], options?: BatchOptions): Promise<Result<void>[]> {
     const sender = this.#sender;
-    return publishEach((event) => sender.tell(event, Origin.of(sender, options)), events, options);
+    const limits = limitsOf(options);
+    return publishEach((event) => sender.tell(event, Origin.of(sender, limits)), events, options);
   }
 
   enqueue(command: Message<"command">, options: EnqueueOptions = {}): Promise<Result<void>> {

@@ -8,15 +8,15 @@ import type { Engine } from "../mediator/mediator.ts";
 import { Consumer, type ConsumerHost, type ConsumerStats } from "../durable/consumer.ts";
 import { deadLetters } from "../durable/dead_letters.ts";
 import { deliveryName } from "../durable/dead_letters_name.ts";
-import { COMMANDS, keepingCommands, type Pushing, topicOfCommand } from "../durable/command_group.ts";
-import { push } from "../durable/push.ts";
+import { COMMANDS, keepingCommands, topicOfCommand } from "../durable/command_group.ts";
+import { JoinedPushes } from "../durable/joined_pushes.ts";
 import { Quarantine } from "../durable/quarantine.ts";
 import { inbox } from "../durable/records/inbox.ts";
 import type { Delivery } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Storage } from "../ports/storage.ts";
 import { json } from "../wire/json.ts";
-import { encodeParcel } from "../wire/parcel.ts";
+import { encodeParcel, type Parcel } from "../wire/parcel.ts";
 import { type DeliveryOptions, readDeliveries } from "./delivery_options.ts";
 import type { Membership } from "./membership.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
@@ -39,7 +39,7 @@ type OwnPart = Pick<ConsumerHost, "idle" | "attempts" | "redeliver" | "marks" | 
 export class Reliable {
   readonly #host: ReliableHost;
   readonly #runtime: Runtime;
-  readonly #queue: Pushing;
+  readonly #pushes: JoinedPushes;
   readonly #quarantine: Quarantine;
   readonly #consumers: readonly Consumer[];
 
@@ -47,7 +47,7 @@ export class Reliable {
   constructor(host: ReliableHost) {
     this.#host = host;
     this.#runtime = host.engine.runtime;
-    this.#queue = keepingCommands(host.queue);
+    this.#pushes = new JoinedPushes({ queue: keepingCommands(host.queue), runtime: this.#runtime });
     this.#quarantine = new Quarantine(this.#runtime.clock);
     const { contracts } = host.engine;
     this.#consumers = [
@@ -88,19 +88,20 @@ export class Reliable {
   #store(topic: string, message: Message, origin: Origin | undefined, delay: number): Promise<Result<void>> {
     const { host, timeout } = this.#host;
     const contract = contractOf(message);
-    const { clock } = this.#runtime;
     if (origin?.id !== undefined && deliveryName(origin.id).letter !== undefined) {
       const why =
         "its id reads like that of a replayed dead letter, which others would not hear; choose another";
       return Promise.resolve(failure(systemFault("VALIDATION", `Cannot store "${message.type}": ${why}`)));
     }
     try {
-      const parcel = { ...wireOf(message, origin, undefined), id: origin?.id ?? host.nextId() };
+      const id = origin?.id ?? host.nextId();
       const key = contract?.key?.(message.body);
-      const item = { id: parcel.id, key, payload: encodeParcel(json, parcel), delay };
-      const deadline = Math.min(origin?.deadline ?? Infinity, clock.mono() + (contract?.timeout ?? timeout));
-      const limits = { queue: this.#queue, runtime: this.#runtime, deadline, signals: signalsOf(origin) };
-      return push(topic, [item], limits) as Promise<Result<void>>;
+      const payload = encodeParcel(json, wireOf(message, origin, id) as Parcel);
+      return this.#pushes.push(topic, { id, key, payload, delay }, {
+        timeout: contract?.timeout ?? timeout,
+        deadline: origin?.deadline ?? Infinity,
+        signals: signalsOf(origin),
+      }) as Promise<Result<void>>;
     } catch (thrown) {
       const why = thrown instanceof Error ? thrown.message : String(thrown);
       return Promise.resolve(failure(systemFault("SERIALIZATION", `Cannot store "${message.type}": ${why}`)));

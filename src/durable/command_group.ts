@@ -15,10 +15,10 @@ export type Pushing = Pick<Queue, "push">;
 /** A queue that keeps commands also before any node that serves them was there. */
 export function keepingCommands(queue: Queue): Pushing {
   return {
-    push: async (topic, items, options) => {
+    push: (topic, items, options) => {
+      if (!topic.startsWith(PREFIX)) return queue.push(topic, items, options);
       // Each time, as the group may have gone with what its queue kept.
-      if (topic.startsWith(PREFIX)) await queue.subscribe(topic, COMMANDS, options);
-      await queue.push(topic, items, options);
+      return queue.subscribe(topic, COMMANDS, options).then(() => queue.push(topic, items, options));
     },
   };
 }

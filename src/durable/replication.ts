@@ -180,9 +180,10 @@ class Route {
   ): Promise<Result<void, Fault>> {
     const { cluster, to, runtime } = this.#options;
     const payload = encodeParcel(json, comeThrough(parcel, cluster));
-    const limits = { queue: to[this.#target]!, runtime, deadline: Infinity, signals: [signal] };
+    const item = { id: parcel.id, key, payload };
+    const host = { queue: to[this.#target]!, runtime };
     for (let failures = 1;; failures++) {
-      const result = await push(topic, [{ id: parcel.id, key, payload }], limits);
+      const result = await push(host, topic, item, { deadline: Infinity, signals: [signal] });
       if (result.ok) {
         this.#counts.sent++;
         this.#arrived = runtime.clock.mono();

@@ -26,6 +26,15 @@ export function each<T, R>(
   return Promise.all(Array.from({ length: concurrency }, worker)).then(() => results);
 }
 
+/** What each message of a batch is sent with; `undefined` if that is nothing, which is the cheaper way. */
+export function limitsOf(options: BatchOptions | undefined): BatchOptions | undefined {
+  if (options === undefined) return undefined;
+  const { signal, timeout, headers, route } = options;
+  const isBare = signal === undefined && timeout === undefined && headers === undefined &&
+    route === undefined;
+  return isBare ? undefined : options;
+}
+
 /** {@linkcode each} for messages that are answered. */
 export function sendEach<const M extends readonly Answerable[]>(
   send: (message: Answerable) => Promise<Result<unknown, Fault>>,

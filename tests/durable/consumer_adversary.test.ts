@@ -256,14 +256,13 @@ describe("a push", () => {
     const queue = memoryQueue({ clock: runtime.clock });
     await queue.subscribe("t", "g");
     let tries = 0;
-    const result = push("t", [{ id: "1", payload: "" }], {
-      queue: {
-        push: async (...args) => {
-          await queue.push(...args);
-          if (++tries === 1) await never();
-        },
+    const pushing: Pick<Queue, "push"> = {
+      push: async (...args) => {
+        await queue.push(...args);
+        if (++tries === 1) await never();
       },
-      runtime,
+    };
+    const result = push({ queue: pushing, runtime }, "t", { id: "1", payload: "" }, {
       deadline: runtime.clock.mono() + 30_000,
       signals: [],
     });
@@ -275,9 +274,8 @@ describe("a push", () => {
   test("whose time is over before it begins stores nothing", async () => {
     const runtime = fakeRuntime();
     let tries = 0;
-    const result = push("t", [{ id: "1", payload: "" }], {
-      queue: { push: () => Promise.resolve(void tries++) },
-      runtime,
+    const queue = { push: () => Promise.resolve(void tries++) };
+    const result = push({ queue, runtime }, "t", { id: "1", payload: "" }, {
       deadline: runtime.clock.mono(),
       signals: [],
     });
@@ -288,14 +286,13 @@ describe("a push", () => {
     const runtime = fakeRuntime();
     let tries = 0;
     const given = new AbortController();
-    const result = push("t", [{ id: "1", payload: "" }], {
-      queue: {
-        push: () => {
-          tries++;
-          return away();
-        },
+    const queue = {
+      push: () => {
+        tries++;
+        return away();
       },
-      runtime,
+    };
+    const result = push({ queue, runtime }, "t", { id: "1", payload: "" }, {
       deadline: runtime.clock.mono() + 1000,
       signals: [given.signal],
     });

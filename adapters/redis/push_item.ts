@@ -17,6 +17,8 @@ export interface PushedItem {
   readonly attempt: number;
   /** When it was pushed, in ms since 1970 by the queue's clock. */
   readonly pushed: number;
+  /** How long whoever posts it waits for an answer, in ms. */
+  readonly within?: number | undefined;
 }
 
 const VERSION = 1;
@@ -33,12 +35,14 @@ export function readPushed(body: string): PushedItem | undefined {
   try {
     found = JSON.parse(body);
     if (found?.["version"] !== VERSION) return undefined;
-    const { topic, group, id, key, attempt, pushed, text, bytes } = found;
+    const { topic, group, id, key, attempt, pushed, within, text, bytes } = found;
     const payload = typeof bytes === "string" ? fromBase64(bytes) : text;
     const texts = [topic, group, id, key ?? ""].every((each) => typeof each === "string");
     if (!texts || !Number.isSafeInteger(attempt) || typeof pushed !== "number") return undefined;
+    if (within !== undefined && !(typeof within === "number" && within > 0)) return undefined;
     if (typeof payload !== "string" && !(payload instanceof Uint8Array)) return undefined;
-    return { topic, group, id, key, payload, attempt, pushed } as PushedItem;
+    const item = { topic, group, id, key, payload, attempt, pushed };
+    return (within === undefined ? item : { ...item, within }) as PushedItem;
   } catch {
     return undefined;
   }

@@ -17,12 +17,13 @@ import {
 } from "../../src/ports/queue_faults.ts";
 import type { Commander } from "./commander.ts";
 import { QueueAcks } from "./queue_acks.ts";
-import { type DeliveryGroup, type Hold, pushedItem, RedisDelivery } from "./queue_delivery.ts";
+import { type DeliveryGroup, pushedItem, readTaken, RedisDelivery } from "./queue_delivery.ts";
 import { type Look, QueueDesk } from "./queue_desk.ts";
 import { QueueDesks } from "./queue_desks.ts";
-import { Pace, type PollOptions } from "./queue_pace.ts";
-import { BACKLOG, PUSH, SUBSCRIBE, UNSUBSCRIBE } from "./queue_scripts_groups.ts";
-import { TAKE } from "./queue_scripts_items.ts";
+import { type QueueChanges, QueueNews } from "./queue_news.ts";
+import type { PollOptions } from "./queue_pace.ts";
+import { BACKLOG, CHANGES, PUSH, SUBSCRIBE, UNSUBSCRIBE } from "./queue_scripts_groups.ts";
+import { TAKE } from "./queue_scripts_take.ts";
 import { checkedName, tagOf } from "./queue_tag.ts";
 import type { Script } from "./scripts.ts";
 import type { Reply } from "./wire.ts";
@@ -37,7 +38,7 @@ export interface RedisQueueOptions {
   readonly names?: number;
   /** How many items a topic takes, counted once for each group that has them; more are `OVERLOADED`. @default 1000000 */
   readonly items?: number;
-  /** How often it is asked for items while somebody waits, 20 times a minute for all idle groups if left out. */
+  /** How often it is asked for what others did while somebody waits, for all groups together. @default 20 a minute */
   readonly poll?: PollOptions;
 }
 
@@ -48,11 +49,13 @@ const WAITS = 10_000;
 const TAKE_MOST = 1000;
 
 /**
- * A queue in Redis. Each operation is one script and happens at one instant by Redis' clock; all of a topic is in one
- * place of a Redis Cluster. A push is one request, so it can't be larger than what the server takes at once.
+ * A queue in Redis. Each operation is one script and happens at one instant by Redis' clock; all topics are in one place
+ * of a Redis Cluster. A push is one request, so it can't be larger than what the server takes at once.
  *
- * Whoever waits polls: what is pushed, given back or acknowledged through this object is heard at once, what others do
- * when the pace allows, so a wait may end with none though another has just pushed. What is due later is asked for then.
+ * Whoever waits polls: what is pushed, given back or acknowledged through this object is heard at once. What others do is
+ * heard `60000 / poll.perMinute` ms later at most, and two round trips, by one command for all groups: how many of them
+ * wait here does not matter. So a wait may end with none though another has just pushed. What is due later is asked for
+ * then.
  */
 export function redisQueue(commander: Commander, options: RedisQueueOptions = {}): Queue {
   return new RedisQueue(commander, options);
@@ -62,12 +65,13 @@ class RedisQueue implements Queue {
   readonly ordered = true;
   readonly window: number;
   readonly #commander: Commander;
-  readonly #name: string;
+  readonly #tag: string;
   readonly #names: number;
   readonly #items: number;
-  readonly #poll: PollOptions;
   readonly #acks: QueueAcks = new QueueAcks();
   readonly #desks: QueueDesks = new QueueDesks((topic, group) => this.#desk(topic, group));
+  readonly #news: QueueNews;
+  #waiting = 0;
 
   constructor(commander: Commander, options: RedisQueueOptions) {
     const { name = "catga", window = 86_400_000, names = 100_000, items = 1_000_000, poll = {} } = options;
@@ -76,12 +80,23 @@ class RedisQueue implements Queue {
       throw new RangeError(`Cannot make a queue: ${what} is ${value}, but must be 1 or more`);
     }
     this.#commander = commander;
-    this.#name = checkedName(name);
+    this.#tag = tagOf(checkedName(name), "q");
     this.window = window;
     this.#names = names;
     this.#items = items;
-    this.#poll = poll;
-    void new Pace(commander.runtime.clock, poll);
+    this.#news = new QueueNews({
+      clock: commander.runtime.clock,
+      poll,
+      busy: () => this.#waiting > 0,
+      ask: (known) => this.#changes(known),
+      changed: (topic) => {
+        if (topic !== undefined) this.#desks.expect(topic, 0);
+        else for (const desk of this.#desks.all()) desk.expect(0);
+      },
+      failed: (thrown) => {
+        for (const desk of this.#desks.all()) desk.fail(thrown);
+      },
+    });
   }
 
   async push(topic: string, items: readonly QueueItem[], { signal }: QueueOptions = {}): Promise<void> {
@@ -113,7 +128,7 @@ class RedisQueue implements Queue {
     checkPull(topic, group, options);
     const desk = this.#desks.get(topic, group);
     if ((options.wait ?? 0) === 0) return await desk.now(options);
-    if (this.#desks.waiting >= WAITS) {
+    if (this.#waiting >= WAITS) {
       throw queueFull(`wait for "${group}" of "${topic}"`, `${WAITS} wait already, as many as may`);
     }
     return await desk.wait(options);
@@ -127,24 +142,43 @@ class RedisQueue implements Queue {
     return { items, leased, age: Math.ceil(age / 1000) };
   }
 
-  async #take(topic: string, group: string, max: number, lease: number, wait: number): Promise<Look> {
-    const args = [group, Math.min(max, TAKE_MOST), lease, Math.max(wait, 0)];
+  async #take(
+    topic: string,
+    group: string,
+    max: number,
+    lease: number,
+    wait: number,
+    known?: string,
+  ): Promise<Look & { readonly number: string }> {
+    const args = [
+      group,
+      Math.min(max, TAKE_MOST),
+      lease,
+      Math.max(wait, 0),
+      ...known === undefined ? [] : [known],
+    ];
     const found = await this.#run(TAKE, topic, args);
     if (found === null) throw noGroup(topic, group);
-    const [rows, next, more, idle, number, id] = found as readonly Reply[];
+    const [words, texts, next, more, idle, number, hold] = found as readonly Reply[];
     const taker = this.#group(topic, group, String(number));
-    const words = rows as readonly Reply[];
-    const hold: Hold = { id: String(id), size: words.length / 2 };
-    const taken = Array.from({ length: hold.size }, (_, at) => {
-      const [word, text] = [words[2 * at], words[2 * at + 1]] as [string, string];
-      return new RedisDelivery(taker, { word, hold, text });
-    });
-    return { taken, next: timeOf(next), more: more === 1, idle: timeOf(idle) };
+    const taken = readTaken(String(words), texts as readonly string[], String(hold)).map((each) =>
+      new RedisDelivery(taker, each)
+    );
+    return { taken, next: timeOf(next), more: more === 1, idle: timeOf(idle), number: taker.number };
+  }
+
+  async #changes(known: string): Promise<QueueChanges> {
+    const [last, tags] = await this.#commander.run(CHANGES, [this.#tag], [known]) as [
+      string,
+      readonly string[],
+    ];
+    const topics = tags.map((tag) => decodeURIComponent(tag.slice(this.#tag.length + 1)));
+    return { last, topics: topics.includes("") ? undefined : topics };
   }
 
   #group(topic: string, group: string, number: string): DeliveryGroup {
     return {
-      tag: this.#tag(topic),
+      tag: this.#topic(topic),
       number,
       acks: this.#acks,
       run: (script, args) => this.#run(script, topic, args),
@@ -153,12 +187,20 @@ class RedisQueue implements Queue {
   }
 
   #desk(topic: string, group: string): QueueDesk {
+    let number: string | undefined;
     return new QueueDesk({
       clock: this.#commander.runtime.clock,
-      poll: this.#poll,
       what: `pull "${group}" of "${topic}"`,
-      busy: () => this.#desks.busy,
-      take: (max, lease, wait) => this.#take(topic, group, max, lease, wait),
+      take: async (max, lease, wait) => {
+        const look = await this.#take(topic, group, max, lease, wait, number);
+        number = look.number;
+        return look;
+      },
+      waits: (more) => {
+        this.#waiting += more;
+        if (this.#waiting === 0 || this.#waiting === more) this.#news.plan();
+      },
+      found: () => this.#news.hurry(),
     });
   }
 
@@ -168,11 +210,11 @@ class RedisQueue implements Queue {
     args: readonly (string | number)[],
     signal?: AbortSignal,
   ): Promise<Reply> {
-    return this.#commander.run(script, [this.#tag(topic)], args, { signal });
+    return this.#commander.run(script, [this.#topic(topic)], args, { signal });
   }
 
-  #tag(topic: string): string {
-    return tagOf(this.#name, "q", topic);
+  #topic(topic: string): string {
+    return `${this.#tag}:${encodeURIComponent(topic)}`;
   }
 }
 

@@ -1,6 +1,6 @@
 import { createTurn } from "../../src/internal/turn.ts";
 import type { DeliveryGroup, TakenItem } from "./queue_delivery.ts";
-import { ACK } from "./queue_scripts_items.ts";
+import { ACK } from "./queue_scripts_held.ts";
 
 interface Ack {
   readonly group: DeliveryGroup;
@@ -52,7 +52,7 @@ async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): 
   const words = holds.flatMap((acks) => [
     acks[0]!.taken.hold.id,
     acks.length,
-    ...(whole && isAll(acks) ? ["all"] : acks.map(({ taken }) => taken.word)),
+    ...(whole && isAll(acks) ? ["all"] : acks.map(wordOf)),
   ]);
   try {
     const [answers, freed] = await group.run(ACK, [group.number, ...words]) as readonly [string[], number];
@@ -67,7 +67,12 @@ async function send(holds: readonly (readonly Ack[])[], whole: boolean = true): 
   }
 }
 
-/** Whether these are all that was taken at once, none of them for the second time or with a key. */
+/** Whether these are all that was taken at once, and none of them came again. */
 function isAll(acks: readonly Ack[]): boolean {
-  return acks.length === acks[0]!.taken.hold.size && acks.every(({ taken }) => !taken.word.includes(" "));
+  return acks.length === acks[0]!.taken.hold.size && acks.every(({ taken }) => taken.attempt === 1);
+}
+
+function wordOf({ taken: { number, attempt, key } }: Ack): string {
+  if (attempt === 1 && key === undefined) return number;
+  return `${number} ${attempt} ${key === undefined ? "v" : `k${key}`}`;
 }

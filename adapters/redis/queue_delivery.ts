@@ -2,8 +2,9 @@ import { fromBase64, toBase64 } from "../../src/internal/base64.ts";
 import type { Delivery, QueueItem } from "../../src/ports/queue.ts";
 import { checkDelay, checkLease, leaseOver } from "../../src/ports/queue_faults.ts";
 import type { Frame } from "../../src/ports/transport.ts";
+import { transport } from "./faults.ts";
 import type { QueueAcks } from "./queue_acks.ts";
-import { EXTEND, RETRY } from "./queue_scripts_items.ts";
+import { EXTEND, RETRY } from "./queue_scripts_held.ts";
 import type { Script } from "./scripts.ts";
 import type { Reply } from "./wire.ts";
 
@@ -14,13 +15,15 @@ export interface Hold {
   readonly size: number;
 }
 
-/** An item as a script answers it. */
+/** An item in somebody's hands. */
 export interface TakenItem {
-  /** Its number, and where it came again or has a key ` `, the attempt, and `k` with the key. */
-  readonly word: string;
+  /** What names it in its group. */
+  readonly number: string;
+  readonly attempt: number;
   readonly hold: Hold;
-  /** All else. */
-  readonly text: string;
+  readonly id: string;
+  readonly key: string | undefined;
+  readonly payload: Frame;
 }
 
 /** What a delivery needs of its group. */
@@ -34,15 +37,39 @@ export interface DeliveryGroup {
   expect(ms: number): void;
 }
 
-/** What a push sends of an item. The name stands before the payload, with its length and the kind of payload. */
+/** What a push sends of an item. Its text begins with the lengths of name and key and the kind of payload. */
 export function pushedItem({ id, key, payload, delay = 0 }: QueueItem): (string | number)[] {
-  const text = typeof payload === "string"
-    ? `${id.length}t${id}${payload}`
-    : `${id.length}b${id}${toBase64(payload)}`;
-  return [id, key === undefined ? "" : `k${key}`, text, delay];
+  const [kind, carried] = typeof payload === "string" ? ["t", payload] : ["b", toBase64(payload)];
+  const lengths = key === undefined ? id.length : `${id.length},${key.length}`;
+  return [id, key === undefined ? "v" : `k${key}`, `${lengths}${kind}${id}${key ?? ""}${carried}`, delay];
 }
 
-/** An item in somebody's hands. */
+/** Reads what was taken at once. Throws `TRANSPORT` when it is not as it was pushed. */
+export function readTaken(words: string, texts: readonly string[], id: string): readonly TakenItem[] {
+  const numbers = words.split(" ");
+  const hold: Hold = { id, size: texts.length };
+  return texts.map((text, at) => {
+    const [lengths, name, keyed, kind] = /^(\d+)(?:,(\d+))?([tb])/.exec(text) ?? [];
+    const [number, attempt = 1] = numbers[at]?.split(".") ?? [];
+    if (lengths === undefined || number === undefined) {
+      throw transport("take items", "they are not as they were pushed");
+    }
+    const from = lengths.length;
+    const behind = from + Number(name);
+    const begin = behind + Number(keyed ?? 0);
+    const carried = text.slice(begin);
+    return {
+      number,
+      attempt: Number(attempt),
+      hold,
+      id: text.slice(from, behind),
+      key: keyed === undefined ? undefined : text.slice(behind, begin),
+      payload: kind === "t" ? carried : fromBase64(carried),
+    };
+  });
+}
+
+/** The same with what can be done about it. */
 export class RedisDelivery implements Delivery {
   readonly id: string;
   readonly key: string | undefined;
@@ -51,21 +78,15 @@ export class RedisDelivery implements Delivery {
   readonly pushed: number;
   readonly #group: DeliveryGroup;
   readonly #taken: TakenItem;
-  readonly #item: string;
   /** Done with, or about to be. */
   #acked: Promise<void> | undefined;
 
   constructor(group: DeliveryGroup, taken: TakenItem) {
-    const { word, text } = taken;
-    const [, item, attempt, key] = /^(\d+)(?: (\d+)(?:k([^]*))?)?$/.exec(word)!;
-    const kind = text.search(/[tb]/);
-    const end = kind + 1 + Number(text.slice(0, kind));
-    this.id = text.slice(kind + 1, end);
-    this.key = key;
-    this.payload = text[kind] === "t" ? text.slice(end) : fromBase64(text.slice(end));
-    this.attempt = Number(attempt ?? 1);
-    this.pushed = Math.floor(Number(item) / 1000);
-    this.#item = item!;
+    this.id = taken.id;
+    this.key = taken.key;
+    this.payload = taken.payload;
+    this.attempt = taken.attempt;
+    this.pushed = Math.floor(Number(taken.number) / 1000);
     this.#group = group;
     this.#taken = taken;
   }
@@ -92,9 +113,8 @@ export class RedisDelivery implements Delivery {
   async #change(script: Script, verb: string, ms: number): Promise<void> {
     const { number, acks, run, expect } = this.#group;
     acks.flush();
-    if (await run(script, [number, this.#item, this.#taken.hold.id, this.attempt, ms]) !== 1) {
-      throw leaseOver(verb, this.id);
-    }
+    const { number: item, hold } = this.#taken;
+    if (await run(script, [number, item, hold.id, this.attempt, ms]) !== 1) throw leaseOver(verb, this.id);
     expect(ms);
   }
 }

@@ -1,7 +1,6 @@
 import type { Delivery, PullOptions } from "../../src/ports/queue.ts";
 import { queueCancelled } from "../../src/ports/queue_faults.ts";
 import type { Clock } from "../../src/ports/runtime.ts";
-import { Pace, type PollOptions } from "./queue_pace.ts";
 
 /** What was found when a group was asked for items. */
 export interface Look {
@@ -17,12 +16,13 @@ export interface Look {
 /** What a desk needs of its queue. */
 export interface DeskHost {
   readonly clock: Pick<Clock, "mono" | "timer">;
-  readonly poll: PollOptions;
   /** What is done, for messages. */
   readonly what: string;
-  /** How many desks have somebody who waits, with this one. */
-  busy(): number;
   take(max: number, lease: number, wait: number): Promise<Look>;
+  /** Somebody begins to wait (1), or no longer does (-1). */
+  waits(more: number): void;
+  /** Something was taken. */
+  found(): void;
 }
 
 interface Seeker {
@@ -34,18 +34,23 @@ interface Seeker {
   fail(thrown: unknown): void;
 }
 
-/** Where those of this process wait for the items of a group. One asks for all of them, by a pace that slows down. */
+/** How long after a failure it is asked again at the earliest, in ms. */
+const REST = 50;
+
+/**
+ * Where those of this process wait for the items of a group. One asks for all of them: when there may be something, as
+ * far as is known here.
+ */
 export class QueueDesk {
   readonly #host: DeskHost;
-  readonly #pace: Pace;
   readonly #seekers: Set<Seeker> = new Set();
+  /** When there may be something to take, by the monotonic clock. */
+  #due = -Infinity;
   #stop: (() => void) | undefined;
   #looking = false;
-  #woken = false;
 
   constructor(host: DeskHost) {
     this.#host = host;
-    this.#pace = new Pace(host.clock, host.poll);
   }
 
   /** How many wait. */
@@ -55,13 +60,14 @@ export class QueueDesk {
 
   /** There may be something to take in so many ms. */
   expect(ms: number): void {
-    if (ms > 0) {
-      this.#pace.expect(ms);
-    } else {
-      this.#woken = true;
-      this.#pace.hurry();
-    }
+    this.#due = Math.min(this.#due, this.#host.clock.mono() + ms);
     this.#plan();
+  }
+
+  /** Nobody can be asked. */
+  fail(thrown: unknown): void {
+    this.#due = this.#host.clock.mono() + REST;
+    for (const seeker of this.#seekers) seeker.fail(thrown);
   }
 
   /** Takes what there is. What comes when nobody wants it any more is given back. */
@@ -86,7 +92,8 @@ export class QueueDesk {
         seeker.isOver = true;
         stop();
         signal?.removeEventListener("abort", abort);
-        this.#seekers.delete(seeker);
+        if (!this.#seekers.delete(seeker)) return;
+        this.#host.waits(-1);
         if (this.#seekers.size === 0) this.#rest();
       };
       const abort = (): void => seeker.fail(queueCancelled(what));
@@ -104,6 +111,7 @@ export class QueueDesk {
       });
       signal?.addEventListener("abort", abort, { once: true });
       this.#seekers.add(seeker);
+      this.#host.waits(1);
       this.#plan();
     });
   }
@@ -114,9 +122,9 @@ export class QueueDesk {
 
   #plan(): void {
     this.#rest();
-    if (this.#looking || this.#seekers.size === 0) return;
-    const { left } = this.#pace;
-    if (left === 0) void this.#look();
+    if (this.#looking || this.#seekers.size === 0 || this.#due === Infinity) return;
+    const left = this.#due - this.#host.clock.mono();
+    if (left <= 0) void this.#look();
     else this.#stop = this.#host.clock.timer(left, () => void this.#look());
   }
 
@@ -128,8 +136,7 @@ export class QueueDesk {
         if (!await this.#lookFor(seeker)) break;
       }
     } catch (thrown) {
-      this.#pace.rest(this.#host.busy());
-      for (const seeker of this.#seekers) seeker.fail(thrown);
+      this.fail(thrown);
     } finally {
       this.#looking = false;
       this.#plan();
@@ -138,21 +145,21 @@ export class QueueDesk {
 
   /** Answers whether to look on at once. */
   async #lookFor(seeker: Seeker): Promise<boolean> {
-    const { clock, take, busy } = this.#host;
-    this.#woken = false;
+    const { clock, take, found } = this.#host;
+    this.#due = Infinity;
     const { taken, more, next, idle } = await take(seeker.max, seeker.lease, seeker.until - clock.mono());
     if (taken.length > 0) {
-      this.#pace.hurry();
+      this.#due = clock.mono();
       if (seeker.isOver) giveBack(taken);
       else seeker.end(taken);
+      found();
       return true;
     }
     if (!seeker.isOver && seeker.until <= clock.mono()) seeker.end([]);
-    if (more || this.#woken) return true;
-    this.#pace.rest(busy());
-    if (next !== undefined) this.#pace.expect(Math.max(next, 1));
-    if (idle !== undefined) this.#pace.expect(idle / 2);
-    return false;
+    if (more) this.expect(0);
+    if (next !== undefined) this.expect(Math.max(next, 1));
+    if (idle !== undefined) this.expect(idle / 2);
+    return this.#due <= clock.mono();
   }
 
   #rest(): void {

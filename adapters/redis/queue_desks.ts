@@ -13,20 +13,6 @@ export class QueueDesks {
     this.#open = open;
   }
 
-  /** How many have somebody who waits. */
-  get busy(): number {
-    let busy = 0;
-    for (const desk of this.#all()) if (desk.size > 0) busy++;
-    return busy;
-  }
-
-  /** How many wait. */
-  get waiting(): number {
-    let waiting = 0;
-    for (const desk of this.#all()) waiting += desk.size;
-    return waiting;
-  }
-
   get(topic: string, group: string): QueueDesk {
     const known = this.#topics.get(topic)?.get(group);
     if (known !== undefined) return known;
@@ -46,7 +32,8 @@ export class QueueDesks {
     else for (const desk of desks?.values() ?? []) desk.expect(ms);
   }
 
-  *#all(): Iterable<QueueDesk> {
+  /** All of them. */
+  *all(): Iterable<QueueDesk> {
     for (const desks of this.#topics.values()) yield* desks.values();
   }
 

@@ -1,13 +1,13 @@
-import { SHARED } from "./queue_scripts.ts";
+import { FOR_GROUP, FOR_TOPIC } from "./queue_scripts.ts";
 import { type Script, script } from "./scripts.ts";
 
 /**
  * Keys: tag. Arguments: how long names are known in ms, how many, how many items may be open, then of each item its id,
- * key, text and delay in ms. Answers `kept` or `full`.
+ * `v` or `k` and its key, text and delay in ms. Answers `kept` or `full`.
  */
 export const PUSH: Script = script(
   "queue.push",
-  `${SHARED}
+  `${FOR_TOPIC}
 endIdle()
 purge()
 local groups = call("HLEN", t .. ":g")
@@ -40,8 +40,11 @@ local first, names, holders = numbers(#fresh), {}, {}
 for n, at in ipairs(fresh) do
   local number = int(first + n - 1)
   local delay = tonumber(ARGV[at + 3])
-  call("XADD", t .. ":s", number .. "-0", "k", ARGV[at + 1], "v", ARGV[at + 2], "d",
-    delay > 0 and int(later(delay)) or "0")
+  if delay > 0 then
+    call("XADD", t .. ":s", number .. "-0", ARGV[at + 1], ARGV[at + 2], "d", int(later(delay)))
+  else
+    call("XADD", t .. ":s", number .. "-0", ARGV[at + 1], ARGV[at + 2])
+  end
   names[2 * n - 1] = int(later(ARGV[1]))
   names[2 * n] = ARGV[at]
   holders[2 * n - 1] = number
@@ -53,26 +56,27 @@ if tooMany > 0 then call("ZREMRANGEBYRANK", t .. ":n", 0, tooMany - 1) end
 call("PEXPIREAT", t .. ":n", int(math.ceil(later(ARGV[1]) / 1000)))
 if groups > 1 then call("HSET", t .. ":h", unpack(holders)) end
 call("HINCRBY", t .. ":m", "count", #fresh)
+changed()
 return "kept"`,
 );
 
 /** Keys: tag. Arguments: name, idle in ms or nothing, how many groups there may be. Answers `there` or `full`. */
 export const SUBSCRIBE: Script = script(
   "queue.subscribe",
-  `${SHARED}
+  `${FOR_TOPIC}
 endIdle()
 local number, seen = call("HGET", t .. ":g", ARGV[1]), now
 if number then
   local g = t .. ":" .. number
   local ends, before = call("ZSCORE", t .. ":x", number), call("HGET", g, "idle")
   if ends and before then seen = math.max(seen, ends - before) end
-  for _, hold in ipairs(call("HVALS", g .. ":h")) do seen = math.max(seen, tonumber(string.match(hold, "^%d+"))) end
+  for _, hold in ipairs(holdsOf(g)) do seen = math.max(seen, tonumber(hold[2])) end
 else
   if call("HLEN", t .. ":g") >= tonumber(ARGV[3]) then return "full" end
   call("PERSIST", t .. ":m")
   number = int(numbers(1))
   call("HSET", t .. ":g", ARGV[1], number)
-  call("HSET", t .. ":" .. number, "name", ARGV[1], "cursor", number, "done", 0,
+  call("HSET", t .. ":" .. number, "name", ARGV[1], "cursor", number, "low", number, "done", 0,
     "count", call("HGET", t .. ":m", "count") or 0)
 end
 call("ZREM", t .. ":x", number)
@@ -83,14 +87,29 @@ else
   call("HSET", t .. ":" .. number, "idle", int(idle))
   see(number, idle, seen)
 end
+changed()
 purge()
 return "there"`,
+);
+
+/**
+ * Keys: what stands in braces. Arguments: the number up to which changes are known. Answers the last one, and the topics
+ * with a later one, by their tags; one without a name stands for all, also where there are too many.
+ */
+export const CHANGES: Script = script(
+  "queue.changes",
+  `
+local v, known = KEYS[1] .. ":v", ARGV[1]
+local last = redis.call("ZRANGE", v, -1, -1, "WITHSCORES")[2] or "0"
+if tonumber(last) < tonumber(known) then return { last, { "" } } end
+local topics = redis.call("ZRANGEBYSCORE", v, "(" .. known, "+inf", "LIMIT", 0, 1000)
+return { last, #topics < 1000 and topics or { "" } }`,
 );
 
 /** Keys: tag. Arguments: name, nothing to go on taking away. Answers 1 when there may be more to take away. */
 export const UNSUBSCRIBE: Script = script(
   "queue.unsubscribe",
-  `${SHARED}
+  `${FOR_TOPIC}
 local number = call("HGET", t .. ":g", ARGV[1])
 if number then finish(number) end
 return purge() and 1 or 0`,
@@ -102,23 +121,23 @@ return purge() and 1 or 0`,
  */
 export const BACKLOG: Script = script(
   "queue.backlog",
-  `${SHARED}
+  `${FOR_GROUP}
 local number, state = find(ARGV[1])
 if not number then return false end
 local g = t .. ":" .. number
 local items = call("HGET", t .. ":m", "count") or "0"
 local from, looked, oldest = "-", 0, nil
-local holds, leased = call("HVALS", g .. ":h"), 0
-local held = table.concat(holds)
+local leased, held = 0, {}
+for i, hold in ipairs(holdsOf(g)) do
+  held[i] = hold[3]
+  if tonumber(hold[2]) > now then leased = leased + select(2, string.gsub(hold[3], "%d+", "")) end
+end
+held = table.concat(held)
 local function has(item)
-  return tonumber(item) > tonumber(state[1]) or call("ZSCORE", g .. ":d", item) or call("ZSCORE", g .. ":b", item) or
+  return tonumber(item) > tonumber(state[2]) or call("ZSCORE", g .. ":d", item) or call("ZSCORE", g .. ":b", item) or
     string.find(held, " " .. item .. " ", 1, true)
 end
-for _, hold in ipairs(holds) do
-  local ends, items = string.match(hold, "^(%d+)(.*)$")
-  if tonumber(ends) > now then leased = leased + select(2, string.gsub(items, "%d+", "")) end
-end
-local left = int(items - state[3] - state[4])
+local left = int(items - state[4] - state[5])
 while left ~= "0" and not oldest do
   local entries = call("XRANGE", t .. ":s", from, "+", "COUNT", looked == 0 and 1 or 50)
   looked = looked + #entries

@@ -8,7 +8,7 @@ import { DeliveryHistory, type HandOuts, NOTHING } from "./delivery_history.ts";
 import type { Grip } from "./grip.ts";
 
 /** What a round needs of its consumer. */
-export interface RoundHost extends ConsumerHost {
+export interface RoundHost extends Omit<ConsumerHost, "queue" | "idle" | "concurrency"> {
   /** Whether others need the place. */
   isFull(): boolean;
   /** It is handled alone. */

@@ -52,6 +52,7 @@ export {
 export { type Relay, type RelayBacklog, type RelayOptions, startRelay } from "./records/relay.ts";
 export type { Cause, TellOptions, Transaction } from "./records/transaction.ts";
 export type { DoneMarks } from "./consumer.ts";
+export { handlePushed, type HandlePushedOptions, type PushedDelivery } from "./consumer_pushed.ts";
 export type { IdempotencyOptions } from "./idempotency/idempotency.ts";
 export { idempotent } from "./idempotency/idempotent.ts";
 export { deadLetters } from "./dead_letters.ts";

@@ -15,9 +15,10 @@ import { Report } from "./report.ts";
 export interface DeliveriesOptions {
   /** How many events of each kind. */
   readonly events: number;
-  /** How often a process is killed: one that takes them, and the server that keeps them. */
+  /** How often a process is killed: one that takes them, and the server that keeps them; and how often one is stopped. */
   readonly kills: number;
   readonly serverKills?: number;
+  readonly stops?: number;
   /** What keeps them. @default "file" */
   readonly keeper?: KeeperKind;
   /** How long a delivery stays with a process that was killed, in ms. */
@@ -37,13 +38,13 @@ const RESUMED = 2000;
 
 /** Publishes what three processes take, and kills those, or the server between. */
 export async function deliveries(
-  { events, kills, serverKills = 0, keeper: kind = "file", lease, seed }: DeliveriesOptions,
+  { events, kills, serverKills = 0, stops = 0, keeper: kind = "file", lease, seed }: DeliveriesOptions,
   note: (text: string) => void,
 ): Promise<Report> {
-  const all = kills + serverKills;
+  const all = kills + serverKills + stops;
   const report = new Report(
     `${events} events of QoS 1 and of QoS 2 on ${kind}, ${kills} kills` +
-      (serverKills === 0 ? "" : `, ${serverKills} of the server`),
+      (serverKills === 0 ? "" : `, ${serverKills} of the server`) + (stops === 0 ? "" : `, ${stops} stops`),
   );
   const folder = mkdtempSync(join(tmpdir(), "catga-"));
   const LOG = join(folder, "heard.log");
@@ -58,6 +59,7 @@ export async function deliveries(
       const began = Date.now();
       let killed = 0;
       let servers = 0;
+      let stopped = 0;
       // Events flow for as long as nodes are killed, and some are left for after the last time.
       const allowed = (): number => (killed + 0.5) / all * events;
       const published = publish(publisher, events, allowed, (acknowledged) => {
@@ -81,6 +83,14 @@ export async function deliveries(
           continue;
         }
         const victim = random.pick(nodes);
+        if (stops > 0 && random.below(all - killed - serverKills + servers) < stops - stopped) {
+          victim.process.kill("SIGSTOP");
+          await pause(random.between(lease / 2, lease * 2));
+          victim.process.kill("SIGCONT");
+          stopped++;
+          killed++;
+          continue;
+        }
         victim.process.kill("SIGKILL");
         await victim.process.ended;
         await startAgain(victim);

@@ -1,6 +1,7 @@
 /**
- * A node that hears reliable events from a file that all nodes share, or from NATS. Beside what the example's nodes are
- * given it takes `FILE` or `NATS`, the storage, `LOG`, where it writes down what it heard, and `LEASE` in ms.
+ * A node that hears reliable events from a file that all nodes share, from NATS or from Redis. Beside what the example's
+ * nodes are given it takes the storage as `FILE`, `NATS`, or `REDIS` and `REDIS_TOKEN`, `LOG`, where it writes down what
+ * it heard, and `LEASE` in ms.
  */
 
 import { appendFileSync } from "node:fs";
@@ -12,6 +13,7 @@ import { health } from "@catga/catga/hono";
 import { http } from "@catga/catga/http";
 import { nats } from "@catga/catga/nats";
 import { withStorage } from "@catga/catga/ports";
+import { redis } from "@catga/catga/redis";
 import { processRuntime, serve } from "@catga/catga/serve";
 import { sqlite } from "@catga/catga/sqlite";
 
@@ -29,14 +31,17 @@ export const SERVICE = "counters";
 if (import.meta.main) await main();
 
 async function main(): Promise<void> {
-  const { PORT, NODE_ID = "", PEERS = "", HEARTBEAT, FILE = "", NATS, LOG = "", LEASE } = process.env;
+  const { PORT, NODE_ID = "", PEERS = "", HEARTBEAT, FILE = "", NATS, REDIS, LOG = "", LEASE } = process.env;
   const runtime = processRuntime({
     log: ({ level, message }) => {
       if (level === "error") console.log(`error: ${message}`);
     },
   });
   const onNats = NATS === undefined ? undefined : await nats(NATS, { runtime });
-  const storage = onNats ?? await sqlite(FILE, { durability: "process" });
+  const onRedis = REDIS === undefined
+    ? undefined
+    : redis({ url: REDIS, token: process.env["REDIS_TOKEN"] ?? "" }, { runtime, polling: "fast" });
+  const storage = onNats ?? onRedis ?? await sqlite(FILE, { durability: "process" });
   const store = storage.store!;
   const counters = records<number>("counters", { store, runtime });
   const mediator = createMediator({

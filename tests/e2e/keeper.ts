@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { memory } from "@catga/catga/memory";
 import { nats } from "@catga/catga/nats";
 import { type Backend, type Storage, withStorage } from "@catga/catga/ports";
+import { redis } from "@catga/catga/redis";
 import { sqlite } from "@catga/catga/sqlite";
 import { startNats } from "../nats/server.ts";
+import { openStand, TOKEN } from "../redis/support.ts";
 
 /** What keeps events for several processes: a file, or a server of its own that can be killed. */
 export interface Keeper extends AsyncDisposable {
@@ -18,9 +20,10 @@ export interface Keeper extends AsyncDisposable {
   readonly killServer: (() => Promise<void>) | undefined;
 }
 
-export type KeeperKind = "file" | "nats";
+const keepers = { file: openFile, nats: openNats, redis: openRedis };
+export type KeeperKind = keyof typeof keepers;
 
-export const openKeeper = (kind: KeeperKind): Promise<Keeper> => kind === "file" ? openFile() : openNats();
+export const openKeeper = (kind: KeeperKind): Promise<Keeper> => keepers[kind]();
 
 async function openFile(): Promise<Keeper> {
   const folder = mkdtempSync(join(tmpdir(), "catga-"));
@@ -49,6 +52,22 @@ async function openNats(): Promise<Keeper> {
     [Symbol.asyncDispose]: async () => {
       await backend[Symbol.asyncDispose]();
       await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The gateway is in this process. */
+async function openRedis(): Promise<Keeper> {
+  const stand = await openStand();
+  const storage = redis({ url: stand.url, token: TOKEN }, { polling: "fast" });
+  return {
+    storage: storage as Required<Storage>,
+    backend: withStorage(memory(), storage),
+    env: { REDIS: stand.url, REDIS_TOKEN: TOKEN },
+    killServer: () => stand.server.restart(),
+    [Symbol.asyncDispose]: async () => {
+      await storage[Symbol.asyncDispose]();
+      await stand[Symbol.asyncDispose]();
     },
   };
 }

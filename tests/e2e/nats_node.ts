@@ -1,11 +1,13 @@
 /**
  * A node on NATS that finds the others by what the server keeps. Beside what the example's nodes are given it takes
  * `NATS`, `LOG`, where it writes down what it heard, `SKEW`, how many ms its clock is wrong, and `CHATTER`, how many calls
- * it makes in a second. `/memory` answers how many bytes it takes up.
+ * it makes in a second. `/memory` answers how many bytes it takes up, `/memory?settled` how many when garbage was collected.
  */
 
 import { appendFileSync } from "node:fs";
 import process from "node:process";
+import v8 from "node:v8";
+import vm from "node:vm";
 import { command, createMediator, handle, on, reliableEvent, type } from "@catga/catga";
 import { joinCluster, type Node } from "@catga/catga/cluster";
 import { health } from "@catga/catga/hono";
@@ -40,8 +42,11 @@ async function main(): Promise<void> {
   const life: { node?: Node } = {};
   const checks = health(() => life.node);
   const server = await serve((request) => {
-    if (new URL(request.url).pathname !== "/memory") return checks.fetch(request);
-    return Response.json({ bytes: process.memoryUsage().rss });
+    const { pathname, search } = new URL(request.url);
+    if (pathname !== "/memory") return checks.fetch(request);
+    if (search === "?settled") collectGarbage();
+    const { rss, heapUsed, external } = process.memoryUsage();
+    return Response.json({ bytes: rss, held: heapUsed + external });
   }, { port: Number(PORT), runtime: real });
   const backend = await nats(NATS, { runtime });
   const began = performance.now();
@@ -61,6 +66,13 @@ async function main(): Promise<void> {
     if (calls > 0) void node.publish(Told({ n: -1 }));
     await pause(1000 / TURNS);
   }
+}
+
+/** Twice: what is finalized by the first round goes in the second. */
+function collectGarbage(): void {
+  const { Bun } = globalThis as { Bun?: { gc(all: boolean): void } };
+  v8.setFlagsFromString("--expose-gc");
+  for (let round = 0; round < 2; round++) Bun === undefined ? vm.runInNewContext("gc()") : Bun.gc(true);
 }
 
 function ready(node: Node): number {

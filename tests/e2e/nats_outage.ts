@@ -39,9 +39,11 @@ export async function outage(
   const report = new Report(`the NATS server away for ${lasts / 1000} s`);
   await onNats({ CHATTER: String(CHATTER) }, async ({ server, nodes, here, log }) => {
     const warm = await most(nodes, WARM);
+    const heldBefore = await held(nodes);
     note("away");
     await server.kill();
     const away = await most(nodes, lasts);
+    const heldAway = await held(nodes);
     const heard = sizeOf(log);
     await server.restart();
     const since = performance.now();
@@ -56,10 +58,19 @@ export async function outage(
     const calls = performance.now() - since;
     const after = await most(nodes, AFTER);
     report.none("nodes that ended", nodes.filter(({ process }) => process.gone).map(({ name }) => name));
+    const heldAfter = await held(nodes);
     for (const [at, { name, runtime }] of nodes.entries()) {
-      const extra = Math.max(away[at]!, after[at]!) - warm[at]!;
-      const found = `${Math.round(warm[at]! / MB)} MB, and ${Math.round(extra / MB)} MB more`;
-      report.promise(`memory of ${name} on ${runtime}`, found, "64 MB more at most", extra <= EXTRA);
+      const who = `${name} on ${runtime}`;
+      const more = (before: Memory, then: Memory): number => then.held - before.held;
+      const extra = Math.max(...[heldAway, heldAfter].map((then) => more(heldBefore[at]!, then[at]!)));
+      const found = `${inMb(heldBefore[at]!.held)}, and ${inMb(extra)} more`;
+      report.promise(`held by ${who}, without garbage`, found, "64 MB more at most", extra <= EXTRA);
+      const peak = Math.max(away[at]!, after[at]!) - warm[at]!;
+      const left = heldAfter[at]!.bytes - heldBefore[at]!.bytes;
+      report.tell(
+        `memory of ${who}`,
+        `${inMb(warm[at]!)}, ${inMb(peak)} more at most, ${inMb(left)} more afterwards without garbage`,
+      );
     }
     report.times("events heard again in", [events]);
     report.times("all nodes answer again in", [calls]);
@@ -140,13 +151,29 @@ function alarmsOf(nodes: readonly NodeProcess[]): number {
     .length;
 }
 
+interface Memory {
+  /** What the process takes up, garbage included. */
+  readonly bytes: number;
+  /** What its program has. */
+  readonly held: number;
+}
+
+/** What each node has when its garbage was collected. */
+function held(nodes: readonly NodeProcess[]): Promise<readonly Memory[]> {
+  return Promise.all(
+    nodes.map(async ({ url }) => (await ask("GET", `${url}/memory?settled`)).body as Memory),
+  );
+}
+
+const inMb = (bytes: number): string => `${Math.round(bytes / MB)} MB`;
+
 /** The most memory that each node took up in that time, in bytes. */
 async function most(nodes: readonly NodeProcess[], ms: number): Promise<readonly number[]> {
   const found = nodes.map(() => 0);
   for (const end = performance.now() + ms; performance.now() < end; await pause(500)) {
     for (const [at, { url }] of nodes.entries()) {
       const { status, body } = await ask("GET", `${url}/memory`);
-      if (status === 200) found[at] = Math.max(found[at]!, (body as { readonly bytes: number }).bytes);
+      if (status === 200) found[at] = Math.max(found[at]!, (body as Memory).bytes);
     }
   }
   return found;

@@ -10,6 +10,7 @@ import { createHmac } from "node:crypto";
 import { type PushedItem, readPushed, writePushed } from "../../adapters/redis/push_item.ts";
 import { pushReceiver } from "../../adapters/redis/push_receiver.ts";
 import { pushRelay, type PushRelayOptions } from "../../adapters/redis/push_relay.ts";
+import type { RefusedItem } from "../../adapters/redis/push_refusals.ts";
 import { isSignedPush, signPush } from "../../adapters/redis/push_signature.ts";
 import { redisQueue } from "../../adapters/redis/queue.ts";
 import { openStand, quiet, type RedisStand, sleep } from "./support.ts";
@@ -78,7 +79,8 @@ describe("an item that is posted", () => {
       payload: fc.oneof(text, fc.uint8Array({ maxLength: 50 })),
       attempt: fc.nat(),
       pushed: fc.nat(),
-    });
+      within: fc.nat().map((ms) => ms + 1),
+    }, { requiredKeys: ["topic", "group", "id", "key", "payload", "attempt", "pushed"] });
     fc.assert(fc.property(pushed, (item) => expect(readPushed(writePushed(item))).toEqual(item)));
   });
 
@@ -87,7 +89,7 @@ describe("an item that is posted", () => {
     const changed = [{ version: 2 }, { topic: 1 }, { id: null }, { key: 1 }, { attempt: "1" }, {
       pushed: null,
     }];
-    for (const change of [...changed, { text: undefined }, { bytes: "%" }]) {
+    for (const change of [...changed, { text: undefined }, { bytes: "%" }, { within: 0 }, { within: "1" }]) {
       expect(readPushed(JSON.stringify({ ...good, ...change }))).toBe(undefined);
     }
     for (const text of ["", "null", "[]", "1", "{"]) expect(readPushed(text)).toBe(undefined);
@@ -126,7 +128,7 @@ describe("a receiver", () => {
     ["too much just now", "OVERLOADED", { retryAfter: 2500 }, 429, "3"],
     ["what nobody throws on purpose", undefined, undefined, 503, null],
     ["what never goes well", "VALIDATION", undefined, 422, null],
-    ["what nobody handles", "NO_HANDLER", undefined, 422, null],
+    ["what nobody handles", "NO_HANDLER", undefined, 404, null],
   ])("tells the relay of %s", async (_, code, data, status, after) => {
     const thrown = code === undefined
       ? new Error("secret")
@@ -148,7 +150,7 @@ describe("a relay", () => {
   /** A relay of a queue in memory whose endpoint answers as it is told. */
   async function open(answer: (item: PushedItem, init: FetchInit) => Response | Promise<Response>) {
     const logs: LogEntry[] = [];
-    const buried: string[] = [];
+    const letters: RefusedItem[] = [];
     const posted: string[] = [];
     const queue = memoryQueue({ clock });
     await queue.subscribe("t", "g");
@@ -169,55 +171,122 @@ describe("a relay", () => {
       secret: SECRET,
       timeout: 100,
       longest: 50,
-      bury: (item: Delivery, why: string) => Promise.resolve(void buried.push(`${item.id}: ${why}`)),
+      redeliver: [1, 1],
+      deadLetters: { put: (item) => Promise.resolve(void letters.push(item)) },
     };
     const left = async (): Promise<number> => (await queue.backlog("t", "g")).items;
     const done = async (): Promise<void> => {
       for (let looks = 0; looks < 500 && await left() > 0; looks++) await sleep(10);
       expect(await left()).toBe(0);
     };
-    return { options, queue, posted, buried, logs, left, done };
+    return { options, queue, posted, letters, logs, left, done };
   }
   const status = (code: number, headers = {}): Response =>
     new Response(code === 204 ? null : "why", { status: code, headers });
 
   test.each([200, 204])("acknowledges what was answered with %d", async (code) => {
-    const { options, queue, posted, done, buried } = await open(() => status(code));
+    const patience = new Set<number | undefined>();
+    const { options, queue, posted, done, letters } = await open(({ within }) => {
+      patience.add(within);
+      return status(code);
+    });
     await using _relay = pushRelay(options);
     await queue.push("t", ["1", "2"].map((id) => ({ id, payload: Uint8Array.of(1) })));
     await done();
     expect(posted.toSorted()).toEqual(["1 1", "2 1"]);
-    expect(buried).toEqual([]);
+    expect([...patience]).toEqual([options.timeout!]);
+    expect(letters).toEqual([]);
   });
 
-  test.each([0, 301, 401, 403, 404, 408, 429, 500, 502, 503])("tries again after %d", async (code) => {
-    const { options, queue, posted, done, buried } = await open(({ attempt }) => {
-      if (attempt > 1) return status(204);
-      if (code === 0) throw new TypeError("refused");
-      return status(code, { "retry-after": "0" });
-    });
+  test.each([0, 408, 425, 429, 500, 502, 503])(
+    "tries again for as long as it takes after %d",
+    async (code) => {
+      const { options, queue, posted, done, letters } = await open(({ attempt }) => {
+        if (attempt > 7) return status(204);
+        if (code === 0) throw new TypeError("refused");
+        return status(code, { "retry-after": "0" });
+      });
+      await using _relay = pushRelay({ ...options, longest: 1 });
+      await queue.push("t", [{ id: "1", payload: "" }]);
+      await done();
+      expect(posted).toEqual(Array.from({ length: 8 }, (_, at) => `1 ${at + 1}`));
+      expect(letters).toEqual([]);
+    },
+  );
+
+  test.each([
+    [301, /leads to/],
+    [400, /answered 400$/],
+    [401, /secret.*clocks/],
+    [403, /let the endpoint take/i],
+    [404, /address.*handlers/],
+    [405, /POST/],
+    [410, /another endpoint/],
+    [451, /answered 451$/],
+  ])(
+    "what is refused with %d a few times is a dead letter, and it is said what to do",
+    async (code, advice) => {
+      const { options, queue, posted, done, letters, logs } = await open(() =>
+        status(code, { "retry-after": "0" })
+      );
+      await using _relay = pushRelay(options);
+      await queue.push("t", [{ id: "1", key: "k", payload: "p" }]);
+      await done();
+      expect(posted).toEqual(["1 1", "1 2", "1 3"]);
+      expect(letters).toMatchObject([
+        { topic: "t", group: "g", id: "1", key: "k", payload: "p", attempts: 3, handedOut: 3 },
+      ]);
+      expect(letters[0]!.fault.data).toEqual({ status: code });
+      expect(letters[0]!.fault.message).toMatch(advice);
+      const said = logs.filter(({ event }) => event === "push.refused");
+      expect(said.map(({ level }) => level)).toEqual(["warn"]);
+      expect(said[0]!.message).toMatch(advice);
+    },
+  );
+
+  test("what failed otherwise is no refusal, and what was taken ends the count", async () => {
+    const answers = [503, 503, 503, 404, 503, 404, 204];
+    const { options, queue, posted, done, letters } = await open(() =>
+      status(answers.shift() ?? 204, { "retry-after": "0" })
+    );
+    await using _relay = pushRelay({ ...options, longest: 1 });
+    await queue.push("t", [{ id: "1", payload: "" }]);
+    await done();
+    answers.push(404, 404, 204);
+    await queue.push("t", [{ id: "2", payload: "" }]);
+    await done();
+    expect([posted.length, letters]).toEqual([10, []]);
+  });
+
+  test.each([413, 422])("buries at once what is refused with %d", async (code) => {
+    const { options, queue, posted, done, letters } = await open(() => status(code));
     await using _relay = pushRelay(options);
     await queue.push("t", [{ id: "1", payload: "" }]);
     await done();
-    expect(posted).toEqual(["1 1", "1 2"]);
-    expect(buried).toEqual([]);
+    expect(posted).toEqual(["1 1"]);
+    expect(letters.map(({ id, fault }) => `${id} ${fault.code}`)).toEqual([
+      code === 422 || code === 413 ? "1 VALIDATION" : "",
+    ]);
   });
 
-  test.each([400, 410, 413, 422])("buries what is refused with %d", async (code) => {
-    const { options, queue, posted, done, buried } = await open(() => status(code));
+  test("begins its group", async () => {
+    const { options, queue, done, posted } = await open(() => status(204));
+    await queue.unsubscribe("t", "g");
     await using _relay = pushRelay(options);
+    await sleep(1);
     await queue.push("t", [{ id: "1", payload: "" }]);
     await done();
-    expect([posted, buried]).toEqual([["1 1"], [`1: the endpoint answered ${code}`]]);
+    expect(posted).toEqual(["1 1"]);
   });
 
-  test.each([["7", 7000], ["0", 0], ["999999999", 3_600_000], ["Fri, 31 Dec 2027 23:59:59 GMT", 25 + 25]])(
+  test.each([["7", 7000], ["0", 0], ["999999999", 604_800_000], ["Fri, 31 Dec 2027 23:59:59 GMT", 25 + 25]])(
     "waits for as long as Retry-After says: %s",
     async (after, wanted) => {
       const { options, queue } = await open(() => status(429, { "retry-after": after }));
       const rests: number[] = [];
       const noted: Queue = {
         ...queue,
+        subscribe: (topic, group, asked) => queue.subscribe(topic, group, asked),
         pull: async (topic, group, asked) =>
           (await queue.pull(topic, group, asked)).map((item): Delivery => ({
             id: item.id,
@@ -240,14 +309,14 @@ describe("a relay", () => {
   );
 
   test("what cannot be buried is not lost", async () => {
-    const { options, queue, posted, done, buried, logs } = await open(() => status(422));
+    const { options, queue, posted, done, letters, logs } = await open(() => status(422));
     let tries = 0;
-    const bury = (item: Delivery, why: string) =>
-      tries++ === 0 ? Promise.reject(new Error("full")) : options.bury(item, why);
-    await using _relay = pushRelay({ ...options, bury });
+    const put = (item: RefusedItem) =>
+      tries++ === 0 ? Promise.reject(new Error("full")) : options.deadLetters.put(item);
+    await using _relay = pushRelay({ ...options, deadLetters: { put } });
     await queue.push("t", [{ id: "1", payload: "" }]);
     await done();
-    expect([posted.length, buried.length]).toEqual([2, 1]);
+    expect([posted.length, letters.length]).toEqual([2, 1]);
     expect(logs.map(({ event }) => event)).toContain("push.unburied");
   });
 
@@ -319,7 +388,7 @@ describe("a relay and a receiver over Redis", () => {
       },
     });
     const server = await serve(fetch, { port: 0 });
-    const bury = () => Promise.reject(new Error("nothing is to be buried"));
+    const put = () => Promise.reject(new Error("nothing is to be buried"));
     const relay = pushRelay({
       runtime,
       queue,
@@ -327,7 +396,7 @@ describe("a relay and a receiver over Redis", () => {
       group: "g",
       endpoint: server.url,
       secret: SECRET,
-      bury,
+      deadLetters: { put },
       longest: 50,
     });
     const ids = Array.from({ length: 30 }, (_, at) => `${at}`);

@@ -50,8 +50,10 @@ const TOO_LONG = "leases and waits of more than 24.8 days";
 
 describe("the queue in Redis is a queue", () => {
   const small = (): Promise<Trial> => open({ items: 100 });
+  // The checks' leases last a second.
+  const soon = { poll: { perMinute: 240 } };
   const rare = { poll: { perMinute: 0.01 } };
-  const checks = queueConformance(() => open(), { virtual: true, small });
+  const checks = queueConformance(() => open(soon), { virtual: true, small });
   const rarely = queueConformance(() => open(rare), { virtual: true, small });
   for (const [at, { name, run }] of checks.entries()) {
     test(name, name.startsWith(TOO_LONG) ? rarely[at]!.run : run, 60_000);
@@ -91,7 +93,7 @@ describe("the queue in Redis", () => {
 
   /** What is kept of a topic: how many items the stream has, and the names of all keys. */
   async function kept({ redis, name }: Trial): Promise<{ stream: number; keys: string[] }> {
-    const tag = `{${name}:q:t}`;
+    const tag = `{${name}:q}:t`;
     const stream = Number(await redis.send(["XLEN", `${tag}:s`]));
     const keys = (await redis.send(["KEYS", "*"]) as string[]).filter((key) => key.startsWith(tag));
     return { stream, keys: keys.map((key) => key.slice(tag.length)).toSorted() };
@@ -208,6 +210,35 @@ describe("the queue in Redis", () => {
     await trial.close();
   });
 
+  test("what one group has done with at once is there for the others, also those that are done later", async () => {
+    const trial = await begin({}, "b");
+    const { queue } = trial;
+    await queue.push("t", many(50));
+    const done = async (group: string, max: number): Promise<string[]> => {
+      const taken = await queue.pull("t", group, { max, lease: hour });
+      await Promise.all(taken.map((each) => each.ack()));
+      return taken.map(({ id }) => id);
+    };
+    expect((await done("a", 50)).length).toBe(50);
+    expect(await done("b", 20)).toEqual(many(20).map(({ id }) => id));
+    await queue.unsubscribe("t", "b");
+    expect((await kept(trial)).stream).toBe(0);
+    // From here on there is one group, whose items go from the front of the stream.
+    await queue.push("t", many(60, 100));
+    const open = await queue.pull("t", "a", { max: 10, lease: hour });
+    expect((await done("a", 20)).length).toBe(20);
+    expect((await kept(trial)).stream).toBe(40);
+    await Promise.all(open.map((each) => each.ack()));
+    expect((await done("a", 20)).length).toBe(20);
+    expect((await kept(trial)).stream).toBe(10);
+    await queue.subscribe("t", "b");
+    await queue.push("t", many(10, 200));
+    expect((await done("a", 30)).length).toBe(20);
+    expect((await done("b", 30)).length).toBe(10);
+    expect((await kept(trial)).stream).toBe(0);
+    await trial.close();
+  });
+
   test("what a group had is gone when it has ended, however much and in whatever state", async () => {
     const trial = await begin({}, "b");
     const { queue } = trial;
@@ -251,7 +282,7 @@ describe("the queue in Redis", () => {
     const trial = await begin();
     await trial.queue.push("t", items("1"));
     const [old] = await trial.queue.pull("t", "a", { max: 1, lease: hour });
-    const keys = (await kept(trial)).keys.map((key) => `{${trial.name}:q:t}${key}`);
+    const keys = (await kept(trial)).keys.map((key) => `{${trial.name}:q}:t${key}`);
     await trial.redis.send(["DEL", ...keys]);
     expect(await failed(trial.queue.pull("t", "a", { max: 1, lease: hour }))).toBe("NO_HANDLER");
     await trial.pass(1);
@@ -277,14 +308,16 @@ describe("the queue in Redis", () => {
 describe("waiting for items in Redis", () => {
   test("idle groups of a node cost at most 20 commands a minute together", async () => {
     const trial = await open();
-    const groups = Array.from({ length: 7 }, (_, at) => `g${at}`);
-    for (const group of groups) await trial.queue.subscribe("t", group);
+    const groups = Array.from({ length: 20 }, (_, at) => `g${at}`);
+    for (const [at, group] of groups.entries()) await trial.queue.subscribe(`t${at % 4}`, group);
     let isOpen = true;
-    const follow = async (group: string): Promise<void> => {
-      while (isOpen) await trial.queue.pull("t", group, { max: 9, lease: 30_000, wait: 5000 });
+    const follow = async (at: number): Promise<void> => {
+      while (isOpen) {
+        await trial.queue.pull(`t${at % 4}`, `g${at}`, { max: 9, lease: 30_000, wait: 30_000 });
+      }
     };
-    const following = groups.map(follow);
-    await trial.pass(240_000);
+    const following = groups.map((_, at) => follow(at));
+    await trial.pass(30_000);
     const before = trial.redis.sent;
     await trial.pass(300_000);
     // Each run is a command known by its digest, and then here a second one.
@@ -292,10 +325,129 @@ describe("waiting for items in Redis", () => {
     expect(looks).toBeLessThanOrEqual(100);
     expect(looks).toBeGreaterThanOrEqual(80);
     isOpen = false;
-    await trial.pass(10_000);
+    await trial.pass(30_000);
     await Promise.all(following);
     await trial.close();
-  });
+  }, 30_000);
+
+  test.each([1, 50])("what others push is heard in 3 s at most by each of %d idle groups", async (count) => {
+    const trial = await open();
+    const heard: number[] = [];
+    const { mono } = trial.clock.runtime.clock;
+    let pushed = 0;
+    const follow = async (topic: string, group: string): Promise<void> => {
+      await trial.queue.subscribe(topic, group);
+      const [item] = await trial.queue.pull(topic, group, { max: 1, lease: 60_000, wait: 600_000 });
+      heard.push(mono() - pushed);
+      await item!.ack();
+    };
+    const following = Array.from({ length: count }, (_, at) => follow(`t${at % 10}`, `g${at}`));
+    await trial.pass(100_000);
+    const before = trial.redis.sent;
+    pushed = mono();
+    for (let at = 0; at < 10; at++) await trial.other.push(`t${at}`, [{ id: "1", payload: "" }]);
+    await trial.pass(3000);
+    await Promise.all(following);
+    expect(Math.max(...heard)).toBeLessThanOrEqual(3000);
+    // Each group takes its item and acknowledges it; the polls are few.
+    expect((trial.redis.sent - before) / 2).toBeLessThanOrEqual(count * 2 + 10);
+    await trial.close();
+  }, 30_000);
+
+  test("a group that has much to do keeps no other from hearing of others", async () => {
+    const trial = await open();
+    for (const topic of ["busy", "idle"]) await trial.queue.subscribe(topic, "a");
+    const asked = trial.queue.pull("idle", "a", { max: 1, lease: 60_000, wait: 600_000 });
+    let isOpen = true;
+    const busy = (async () => {
+      while (isOpen) {
+        for (const each of await trial.queue.pull("busy", "a", { max: 1, lease: 60_000, wait: 10_000 })) {
+          await each.ack();
+        }
+      }
+    })();
+    const pass = async (times: number): Promise<void> => {
+      for (let at = 0; at < times; at++) {
+        await trial.queue.push("busy", [{ id: `${names++}`, payload: "" }]);
+        await trial.pass(20);
+      }
+    };
+    await pass(50);
+    await trial.other.push("idle", [{ id: "1", payload: "" }]);
+    await pass(100);
+    expect(await Promise.race([asked.then(([item]) => item?.id), sleep(100)])).toBe("1");
+    isOpen = false;
+    await trial.pass(10_000);
+    await busy;
+    await trial.close();
+  }, 30_000);
+
+  test("what others give back, free or hold for less time is heard too", async () => {
+    const trial = await open();
+    await trial.queue.subscribe("t", "a");
+    await trial.other.push("t", ["1", "2", "3"].map((id) => ({ id, key: `k${id}`, payload: "" })));
+    await trial.other.push("t", [{ id: "4", key: "k1", payload: "" }]);
+    const [one, two, three] = await trial.other.pull("t", "a", { max: 3, lease: 3_600_000 });
+    const heard = async (): Promise<string> => {
+      const [item] = await trial.queue.pull("t", "a", { max: 1, lease: 3_600_000, wait: 600_000 });
+      return item!.id;
+    };
+    for (
+      const [what, id] of [[() => two!.retry(0), "2"], [() => one!.ack(), "4"], [
+        () => three!.extend(10),
+        "3",
+      ]] as const
+    ) {
+      const asked = heard();
+      await trial.pass(100_000);
+      await what();
+      await trial.pass(3100);
+      expect(await Promise.race([asked, sleep(100).then(() => "nothing")])).toBe(id);
+    }
+    await trial.close();
+  }, 30_000);
+
+  test("whoever waits hears that the group has ended, also when all was lost", async () => {
+    for (const end of ["unsubscribe", "lose", "lose and begin again"]) {
+      const trial = await open();
+      await trial.queue.subscribe("t", "a");
+      const asked = failed(trial.queue.pull("t", "a", { max: 1, lease: 1000, wait: 600_000 }));
+      await trial.pass(100_000);
+      if (end === "unsubscribe") await trial.other.unsubscribe("t", "a");
+      else {
+        const keys = (await trial.redis.send(["KEYS", "*"]) as string[]).filter((key) =>
+          key.startsWith(`{${trial.name}:q}`)
+        );
+        await trial.redis.send(["DEL", ...keys]);
+        if (end !== "lose") await trial.other.subscribe("u", "b");
+      }
+      await trial.pass(3100);
+      expect(await Promise.race([asked, sleep(100).then(() => "nothing")])).toBe("NO_HANDLER");
+      await trial.close();
+    }
+  }, 30_000);
+
+  test("changes of very many topics are heard", async () => {
+    const trial = await open();
+    await trial.queue.subscribe("t", "a");
+    const asked = trial.queue.pull("t", "a", { max: 1, lease: 1000, wait: 600_000 });
+    await trial.pass(100_000);
+    await trial.other.push("t", [{ id: "1", payload: "" }]);
+    const changes = `{${trial.name}:q}:v`;
+    const last = Number((await trial.redis.send(["ZRANGE", changes, -1, -1, "WITHSCORES"]) as string[])[1]);
+    for (let at = 0; at < 10_000; at += 1000) {
+      const others = Array.from({ length: 1000 }, (_, n) => [last + at + n + 1, `other ${at + n}`]).flat();
+      await trial.redis.send(["ZADD", changes, ...others]);
+    }
+    await trial.queue.subscribe("u", "a");
+    await trial.other.push("u", [{ id: "1", payload: "" }]);
+    // It is listed no longer, but so many others are that all may have changed.
+    expect(await trial.redis.send(["ZSCORE", changes, `{${trial.name}:q}:t`])).toBe(null);
+    expect(await trial.redis.send(["ZCARD", changes])).toBeLessThanOrEqual(10_000);
+    await trial.pass(3100);
+    expect(await Promise.race([asked.then(([item]) => item?.id), sleep(100)])).toBe("1");
+    await trial.close();
+  }, 30_000);
 
   test("what this process pushes, frees or gives back is heard without any time passing", async () => {
     const trial = await open();

@@ -1,5 +1,6 @@
 /** What a gateway that lies or fails can do to the queue and the events: nothing is lost, doubled or wrongly said to be done. */
 
+import type { Queue } from "@catga/catga/ports";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Commander } from "../../adapters/redis/commander.ts";
 import { redisEvents } from "../../adapters/redis/events.ts";
@@ -24,6 +25,12 @@ let names = 0;
 function open(): { readonly redis: Commander; readonly name: string } {
   stub.fail(undefined);
   return { redis: openThrough(stub), name: `f${names++}` };
+}
+
+/** Asks by another way that is good. */
+async function byAnother(name: string, ask: (queue: Queue) => Promise<void>): Promise<void> {
+  await using other = stand.open();
+  await ask(redisQueue(other, { name }));
 }
 
 const items = ["1", "2", "3"].map((id) => ({ id, payload: id }));
@@ -89,6 +96,25 @@ describe.each(faultNames)("%s", (fault) => {
     }
     expect([left.has("2"), left.has("3")]).toEqual([false, true]);
     if (!left.has("1")) await one!.ack();
+  });
+
+  test("who waits learns it, and gets what comes after it", async () => {
+    const { redis, name } = open();
+    await using _redis = redis;
+    const queue = redisQueue(redis, { name, poll: { eager: 5, perMinute: 6000 } });
+    const pull = () => queue.pull("t", "g", { max: 1, lease: 60_000, wait: 10_000 });
+    await queue.subscribe("t", "g");
+    const first = failed(pull());
+    await sleep(30);
+    stub.fail(fault);
+    const code = await first;
+    stub.fail(undefined);
+    expect(known).toContain(code as string);
+    // What was asked for before may fail later.
+    const again = (): ReturnType<typeof pull> => pull().catch(again);
+    const second = again();
+    await byAnother(name, (other) => other.push("t", items.slice(0, 1)));
+    expect((await second).map(({ id }) => id)).toEqual(["1"]);
   });
 
   test("an append is not said to be there, and once it is repeated it is there once", async () => {

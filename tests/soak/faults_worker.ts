@@ -12,6 +12,7 @@ import type { Report } from "../e2e/report.ts";
 import { rolling } from "../e2e/rolling.ts";
 import { standstill } from "../e2e/standstill.ts";
 import { stutter } from "../e2e/stutter.ts";
+import { queueKills } from "../redis/queue_kills.ts";
 
 interface Options {
   readonly only: readonly string[];
@@ -56,6 +57,17 @@ const scenarios: Readonly<Record<string, readonly ((note: Note) => Promise<Repor
     const serverKills = Math.ceil(kills / 5);
     return deliveries({ events, kills, serverKills, keeper: "nats", lease: 5000, seed }, note);
   }],
+  redis: [
+    (note) => {
+      const { events, kills } = options;
+      const [serverKills, stops] = [Math.ceil(kills / 5), Math.ceil(kills / 3)];
+      return deliveries({ events, kills, serverKills, stops, keeper: "redis", lease: 5000, seed }, note);
+    },
+    (note) => {
+      const [faults, serverKills] = [10 * options.kills, options.kills];
+      return queueKills({ faults, serverKills, producers: 3, consumers: 3, seed }, note);
+    },
+  ],
   outage: [
     (note) => outage({ lasts: options.pause }, note),
     (note) => storageLost({ rounds: Math.ceil(rounds / 3) }, note),

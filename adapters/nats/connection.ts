@@ -69,6 +69,7 @@ export async function openLink(target: NatsTarget, options: NatsOptions = {}): P
     onAway: (run) => status.listen((now) => now !== "connected" && run()),
     onForbidden: (run) => status.listenForbidden(run),
     ask: (subject, payload, askOptions) => asks.ask(subject, payload, askOptions),
+    askFor: (asker, subject, payload, askOptions) => asks.askFor(asker, subject, payload, askOptions),
     [Symbol.asyncDispose]: close,
   };
 }

@@ -53,7 +53,7 @@ export class EventReader implements Omit<EventStore, "append">, Disposable {
       const { code, message } = faultOf(thrown);
       const why = `Events cannot be kept just now: ${message}`;
       const fields = { stream: stream.name, code };
-      link.runtime.log({ level: "warn", event: "nats.events.unreachable", message: why, fields });
+      link.runtime.log({ level: "warn", event: "nats.events_unreachable", message: why, fields });
     }
   }
 

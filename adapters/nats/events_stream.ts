@@ -89,7 +89,7 @@ export class EventStream {
     if (left === "") return;
     this.#link.runtime.log({
       level: "warn",
-      event: "nats.events.settings",
+      event: "nats.events_settings",
       message: `The stream "${this.name}" is not as it should be: ${left}`,
       fields: { stream: this.name, settings: left },
     });
@@ -101,7 +101,7 @@ export class EventStream {
     if (before === undefined || before === created) return;
     this.#link.runtime.log({
       level: "error",
-      event: "nats.events.lost",
+      event: "nats.events_lost",
       message: `All events of "${this.name}" are gone: the stream of ${before} is now one of ${created}`,
       fields: { stream: this.name, before, created },
     });

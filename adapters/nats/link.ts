@@ -1,6 +1,7 @@
 import type { JetStreamClient, JetStreamManager } from "@nats-io/jetstream";
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/nats-core";
 import type { Runtime } from "../../src/ports/runtime.ts";
+import type { CatgaError } from "../../src/result.ts";
 
 /** What all parts of the backend stand on: one connection, and what its server can do. */
 export interface Link {
@@ -23,6 +24,14 @@ export interface Link {
    * listens there, it may not be asked, too many wait), `TRANSPORT` when the connection was lost or no answer came in time, `CANCELLED`.
    */
   ask(subject: string, payload?: Uint8Array | string, options?: AskOptions): Promise<Msg>;
+  /** The same for many: what comes of it is said to an asker, once, perhaps before this returns. */
+  askFor(asker: Asker, subject: string, payload?: Uint8Array | string, options?: AskOptions): void;
+}
+
+/** Whoever hears what comes of something asked. */
+export interface Asker {
+  answered(message: Msg): void;
+  failed(error: CatgaError): void;
 }
 
 /** What {@linkcode Link.ask} takes. */

@@ -16,6 +16,7 @@ import {
   queueCancelled,
   queueFull,
 } from "../../src/ports/queue_faults.ts";
+import type { Frame } from "../../src/ports/transport.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import { Acks } from "./acks.ts";
 import type { Link } from "./link.ts";
@@ -26,10 +27,10 @@ import { GroupRecords } from "./queue_owners.ts";
 import { Pushes } from "./queue_push.ts";
 import { Seat } from "./queue_seat.ts";
 import type { QueueShared } from "./queue_shared.ts";
+import { itemsStream, ownersStream } from "./queue_streams.ts";
 import { TopicTokens } from "./queue_tokens.ts";
 import { Trim } from "./queue_trim.ts";
 import { randomToken } from "./random_token.ts";
-import { MadeStream } from "./streams.ts";
 import { readJson } from "./streams_api.ts";
 
 /** How many groups a process may take part in. */
@@ -79,26 +80,14 @@ class NatsQueue implements Queue, AsyncDisposable {
         message,
         ...(fields === undefined ? {} : { fields }),
       });
-    const replicas = link.jetstream?.replicas ?? 1;
-    const fixed = { storage: "file", discard: "new", num_replicas: replicas };
     const lost = (name: string): void => {
       log("error", "queue_lost", `The stream "${name}" of the queue is gone with all it kept`, {
         stream: name,
       });
       this.#subscribeAgain();
     };
-    const stream = new MadeStream(link, {
-      prefix: `CATGA_${link.name}_q_`,
-      subject: `catga.${link.name}.q.*`,
-      fixed: { ...fixed, retention: "limits" },
-      settings: { max_msgs: items, max_bytes: bytes, duplicate_window: window * 1e6, num_replicas: replicas },
-    }, lost);
-    const owners = new MadeStream(link, {
-      prefix: `CATGA_${link.name}_qo_`,
-      subject: `catga.${link.name}.qo.*`,
-      fixed: { ...fixed, retention: "limits" },
-      settings: { max_msgs_per_subject: 1, max_bytes: 64 * 2 ** 20, num_replicas: replicas },
-    }, () => this.#subscribeAgain());
+    const stream = itemsStream(link, { items, bytes, window }, lost);
+    const owners = ownersStream(link, () => this.#subscribeAgain());
     this.#shared = {
       link,
       acks: new Acks(link),
@@ -142,17 +131,21 @@ class NatsQueue implements Queue, AsyncDisposable {
     await Promise.all([items.open(), records.epoch()]);
   }
 
-  async push(topic: string, items: readonly QueueItem[], options: QueueOptions = {}): Promise<void> {
-    checkPush(topic, items);
-    if (options.signal?.aborted) throw queueCancelled(`push to "${topic}"`);
-    if (items.length === 0) return;
-    if (this.#closing !== undefined) throw closed();
-    const bodies = items.map(encodeBody);
-    // Where another stream stands for one that was lost, the groups begin again before anything is for them.
-    await this.#shared.items.open();
-    while (this.#again !== undefined) await this.#again;
-    const token = this.#tokens.known(topic) ?? await this.#tokens.find(topic);
-    await this.#pushes.push(topic, token, items, bodies, options);
+  push(topic: string, items: readonly QueueItem[], { signal }: QueueOptions = {}): Promise<void> {
+    try {
+      checkPush(topic, items);
+      if (signal?.aborted) throw queueCancelled(`push to "${topic}"`);
+      if (items.length === 0) return Promise.resolve();
+      if (this.#closing !== undefined) throw closed();
+      const [stream, token] = [this.#shared.items.name, this.#tokens.known(topic)];
+      const bodies = items.map(encodeBody);
+      if (stream === undefined || token === undefined || this.#again !== undefined) {
+        return this.#pushLater(topic, items, bodies, signal);
+      }
+      return this.#pushes.push(stream, { topic, token, items, bodies, signal });
+    } catch (thrown) {
+      return Promise.reject(thrown);
+    }
   }
 
   async subscribe(topic: string, group: string, { idle, signal }: SubscribeOptions = {}): Promise<void> {
@@ -187,6 +180,21 @@ class NatsQueue implements Queue, AsyncDisposable {
     const reigns = [...this.#seats.values()].map(({ finder }) => finder.reign?.release());
     await Promise.allSettled(reigns);
     for (const subscription of this.#subscriptions) subscription.unsubscribe();
+  }
+
+  /** Where another stream stands for one that was lost, the groups begin again before anything is for them. */
+  async #pushLater(
+    topic: string,
+    items: readonly QueueItem[],
+    bodies: readonly Frame[],
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const token = await this.#tokens.find(topic);
+    await this.#shared.items.open();
+    while (this.#again !== undefined) await this.#again;
+    const stream = await this.#shared.items.open();
+    if (signal?.aborted) throw queueCancelled(`push to "${topic}"`);
+    await this.#pushes.push(stream, { topic, token, items, bodies, signal });
   }
 
   /** Does something at the seat of a group; forgets the seat once nobody needs it. */

@@ -16,14 +16,12 @@ export interface HandOut {
 /** Reads `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<times>.<sequence>.<count>.<ns>.<pending>…`. */
 export function readHandOut(subject: string | undefined): HandOut | undefined {
   if (subject === undefined || !subject.startsWith("$JS.ACK.")) return undefined;
-  const tokens = subject.split(".");
-  const at = tokens.length >= 11 ? 6 : 4;
-  const [times, sequence, count, stored] = [0, 1, 2, 3].map((step) => Number(tokens[at + step])) as [
-    number,
-    number,
-    number,
-    number,
-  ];
+  const dots: number[] = [];
+  for (let at = subject.indexOf("."); at >= 0; at = subject.indexOf(".", at + 1)) dots.push(at);
+  const first = dots.length >= 10 ? 5 : 3;
+  const number = (step: number): number =>
+    Number(subject.slice(dots[first + step]! + 1, dots[first + step + 1] ?? subject.length));
+  const [times, sequence, count, stored] = [number(0), number(1), number(2), number(3)];
   if (!(times > 0 && sequence > 0 && count > 0 && stored > 0)) return undefined;
   return { times, sequence, count, stored: stored / 1e6 };
 }

@@ -1,24 +1,33 @@
 import type { MsgHdrs } from "@nats-io/nats-core";
-import type { QueueItem, QueueOptions } from "../../src/ports/queue.ts";
+import type { QueueItem } from "../../src/ports/queue.ts";
 import { queueFull } from "../../src/ports/queue_faults.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Frame } from "../../src/ports/transport.ts";
 import type { Link } from "./link.ts";
+import { type Push, PushRound, type PushRoundHost } from "./queue_push_round.ts";
 import type { Trim } from "./queue_trim.ts";
 import type { MadeStream } from "./streams.ts";
-import { askApi, readJson, StreamCode, type StreamError, streamFault } from "./streams_api.ts";
-
-const encoder: TextEncoder = new TextEncoder();
+import { askApi } from "./streams_api.ts";
 
 /** How many bytes the headers may have. */
 const HEADERS = 4096;
+/** For how long what is known of the room in the stream holds, in ms, and which part of it may be used meanwhile. */
+const KNOWN = 1000;
+const PART = 4;
+/** What is held back of that part: where there is less room, it is looked for each time. */
+const RESERVE = 1000;
+
+const encoder: TextEncoder = new TextEncoder();
 
 /** Puts items into the stream, each as a message of its own that is acknowledged by the server. */
-export class Pushes {
+export class Pushes implements PushRoundHost {
   readonly #link: Link;
   readonly #stream: MadeStream;
   readonly #items: number;
   readonly #trim: Trim;
+  /** How many more may go in without a look, and until when, by the monotonic clock. */
+  #room = 0;
+  #roomUntil = -Infinity;
 
   /** @param items how many the stream takes */
   constructor(link: Link, stream: MadeStream, items: number, trim: Trim) {
@@ -28,47 +37,36 @@ export class Pushes {
     this.#items = items;
   }
 
-  /**
-   * @param token the topic as a token of a subject
-   * @param bodies the items as they were when they were pushed
-   */
-  async push(
-    topic: string,
-    token: string,
-    items: readonly QueueItem[],
-    bodies: readonly Frame[],
-    { signal }: QueueOptions,
-  ): Promise<void> {
-    for (const [at, item] of items.entries()) this.#checkSize(topic, item, bodies[at]!);
-    const stream = await this.#stream.open();
+  /** The stream may be gone, or another may stand for it. */
+  lost(stream: string): void {
+    if (!this.#link.up) return;
+    this.#stream.forget(stream);
+    void this.#stream.open().catch(() => {});
+  }
+
+  /** @param stream the stream as it is now */
+  push(stream: string, push: Push): Promise<void> {
+    const { items, bodies } = push;
+    for (let at = 0; at < items.length; at++) this.#checkSize(push.topic, items[at]!, bodies[at]!);
     this.#trim.later();
-    if (items.length === 1) return await this.#sendOne(stream, topic, token, items[0]!, bodies[0]!, signal);
-    await this.#makeSure(topic, items.length, signal);
-    const sent = items.map((item, at) => this.#send(stream, topic, token, item, bodies[at]!, signal));
-    const failed = (await Promise.allSettled(sent)).flatMap((each) =>
-      each.status === "rejected" ? [each.reason] : []
-    );
-    if (failed.length === 0) return;
-    // Whether one of the others was kept is not known to who pushed them.
-    if (signal?.aborted || (failed.length === items.length && failed.every(isUndone))) throw failed[0];
-    throw partly(topic, failed[0]);
+    this.#room -= items.length;
+    if (items.length === 1) return this.#sendOne(stream, push);
+    if (this.#room >= 0 && this.#link.runtime.clock.mono() < this.#roomUntil) return this.#send(stream, push);
+    return this.#makeSure(push).then(() => this.#send(stream, push));
+  }
+
+  #send(stream: string, push: Push): Promise<void> {
+    return new Promise((stored, failed) => this.#begin(stream, push, stored, failed));
   }
 
   /** Where there is no room, some is made first. */
-  #sendOne(
-    stream: string,
-    topic: string,
-    token: string,
-    item: QueueItem,
-    body: Frame,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    const send = (): Promise<void> => this.#send(stream, topic, token, item, body, signal);
-    return send().catch(async (thrown: unknown) => {
-      if (!CatgaError.is(thrown) || thrown.code !== "OVERLOADED") throw thrown;
-      await this.#trim.run(true);
-      await send();
-    });
+  #sendOne(stream: string, push: Push): Promise<void> {
+    return new Promise((stored, failed) =>
+      this.#begin(stream, push, stored, (error) => {
+        if (error.code !== "OVERLOADED") return failed(error);
+        this.#trim.run(true).then(() => this.#begin(stream, push, stored, failed)).catch(failed);
+      })
+    );
   }
 
   #checkSize(topic: string, { id }: QueueItem, body: Frame): void {
@@ -76,44 +74,27 @@ export class Pushes {
     if (3 * body.length > largest && sizeOf(body) > largest) throw tooLarge(id, topic, largest);
   }
 
-  async #send(
-    stream: string,
-    topic: string,
-    token: string,
-    { id }: QueueItem,
-    body: Frame,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  #begin(stream: string, push: Push, stored: () => void, failed: (error: CatgaError) => void): void {
+    const { token, items, bodies } = push;
     const subject = `catga.${this.#link.name}.q.${token}`;
-    const headers = new ReadyHeaders(
-      `NATS/1.0\r\nNats-Expected-Stream: ${stream}\r\nNats-Msg-Id: ${token}/${
-        encodeURIComponent(id)
-      }\r\n\r\n`,
-    );
-    try {
-      const message = await this.#link.ask(subject, body, { headers: headers as unknown as MsgHdrs, signal });
-      const answer = readJson(message.data) as
-        | { readonly seq?: number; readonly error?: StreamError }
-        | undefined;
-      if (answer?.error === undefined && (answer?.seq ?? 0) > 0) return;
-      throw refused(topic, answer?.error ?? {});
-    } catch (thrown) {
-      // The stream may be gone, or another may stand for it.
-      if (this.#link.up && CatgaError.is(thrown) && thrown.code === "UNAVAILABLE") {
-        this.#stream.forget(stream);
-        void this.#stream.open().catch(() => {});
-      }
-      throw thrown;
+    const start = `NATS/1.0\r\nNats-Expected-Stream: ${stream}\r\nNats-Msg-Id: ${token}/`;
+    const round = new PushRound(this, stream, push, stored, failed);
+    for (let at = 0; at < items.length && !round.isOver; at++) {
+      const headers = new ReadyHeaders(`${start}${encodeURIComponent(items[at]!.id)}\r\n\r\n`);
+      this.#link.askFor(round, subject, bodies[at], { headers: headers as unknown as MsgHdrs });
     }
   }
 
   /** Refuses what cannot all be kept. */
-  async #makeSure(topic: string, count: number, signal: AbortSignal | undefined): Promise<void> {
-    if (count > this.#items) throw queueFull(`push to "${topic}"`, `it takes at most ${this.#items} items`);
+  async #makeSure({ topic, items: { length }, signal }: Push): Promise<void> {
+    if (length > this.#items) throw queueFull(`push to "${topic}"`, `it takes at most ${this.#items} items`);
     const isRoom = async (): Promise<boolean> => {
       const what = `STREAM.INFO.${await this.#stream.open()}`;
       const { state } = await askApi<{ state: { messages: number } }>(this.#link, what, {}, [], { signal });
-      return state.messages + count <= this.#items;
+      const left = this.#items - state.messages - length;
+      this.#room = Math.floor(left / PART) - RESERVE;
+      this.#roomUntil = this.#link.runtime.clock.mono() + KNOWN;
+      return left >= 0;
     };
     if (await isRoom()) return;
     await this.#trim.run(true);
@@ -136,27 +117,6 @@ class ReadyHeaders {
   encode(): Uint8Array {
     return encoder.encode(this.#lines);
   }
-}
-
-function refused(topic: string, error: StreamError): CatgaError {
-  const { wrongStream, full } = StreamCode;
-  if (error.err_code === wrongStream) {
-    const why = "the stream it knew is gone, and another stands for it";
-    return new CatgaError(systemFault("UNAVAILABLE", `Cannot push to "${topic}": ${why}`));
-  }
-  return error.err_code === full
-    ? queueFull(`push to "${topic}"`, "the queue is full")
-    : streamFault(`push to "${topic}"`, error);
-}
-
-/** Whether provably nothing was done. */
-function isUndone(thrown: unknown): boolean {
-  return CatgaError.is(thrown) && (thrown.code === "UNAVAILABLE" || thrown.code === "OVERLOADED");
-}
-
-function partly(topic: string, cause: unknown): CatgaError {
-  const message = `Some of what was pushed to "${topic}" may be kept, and some is not: push all of it again`;
-  return new CatgaError(systemFault("TRANSPORT", message, undefined, cause));
 }
 
 function tooLarge(id: string, topic: string, largest: number): CatgaError {

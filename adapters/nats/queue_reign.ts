@@ -202,7 +202,7 @@ export class Reign {
 
   #check(): void {
     if (this.isOver || this.#expiring !== undefined) throw new Moved();
-    if (!this.stock.group.isIdle(this.#clock.mono())) return;
+    if (this.record.idle === undefined || !this.stock.group.isIdle(this.#clock.mono())) return;
     this.#expire();
     throw new Moved();
   }

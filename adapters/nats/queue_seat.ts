@@ -96,19 +96,24 @@ export class Seat {
 
   /** Settles something at the owner: with all others of the turn, if it is another process. */
   settle(delivery: NatsDelivery, settlement: Settlement): Promise<void> {
+    if (settlement.verb === "ack") {
+      return this.#settle(delivery, settlement).then(() => {
+        this.#hands.delete(settlement.sequence);
+        delivery.done = true;
+      });
+    }
     const { clock } = this.#shared.link.runtime;
-    const { reign } = this.finder;
-    if (delivery.until <= clock.mono() && settlement.verb !== "ack") return Promise.reject(over(settlement));
     const asked = clock.mono();
-    return this.#settle(delivery, settlement, reign).then(() => {
-      if (settlement.verb !== "extend") this.#hands.delete(settlement.sequence);
+    if (delivery.until <= asked) return Promise.reject(over(settlement));
+    return this.#settle(delivery, settlement).then(() => {
+      if (settlement.verb === "retry") this.#hands.delete(settlement.sequence);
       // An answer may be old, where this process stood still.
       else if (clock.mono() >= (delivery.until = asked + settlement.ms)) throw over(settlement);
-      if (settlement.verb === "ack") delivery.done = true;
     });
   }
 
-  #settle(delivery: NatsDelivery, settlement: Settlement, reign: Reign | undefined): Promise<void> {
+  #settle(delivery: NatsDelivery, settlement: Settlement): Promise<void> {
+    const { reign } = this.finder;
     if (reign !== undefined && !reign.isOver && reign.record.born === delivery.born) {
       try {
         return reign.settle(settlement);

@@ -16,8 +16,9 @@ export interface Settlement extends Omit<Claim, "left"> {
   readonly ms: number;
 }
 
-const ACK = "+ACK";
-const WORKING = "+WPI";
+const encoder: TextEncoder = new TextEncoder();
+const ACK: Uint8Array = encoder.encode("+ACK");
+const WORKING: Uint8Array = encoder.encode("+WPI");
 /** After how long the server hands out what is given up, in ms: not at once to requests that are about to go. */
 const GIVING_UP = 50;
 /** How long an item stays where it is while the server is told that it is done with, in ms. */

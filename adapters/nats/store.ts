@@ -63,7 +63,12 @@ export async function natsStore(link: Link, options: NatsStoreOptions = {}): Pro
     throw new CatgaError(systemFault("UNAVAILABLE", message));
   }
   const entries = new StoreEntries(link, { keys, bytes });
-  await entries.begin();
+  try {
+    await entries.begin();
+  } catch (thrown) {
+    entries.stream.close();
+    throw thrown;
+  }
   return new JetStreamStore(entries, watches, sweep);
 }
 

@@ -1,7 +1,8 @@
 import { sleep } from "../../src/internal/sleep.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Link } from "./link.ts";
-import { readTime } from "./store_message.ts";
+import { randomToken } from "./random_token.ts";
+import { headersOf, readTime } from "./store_message.ts";
 import type { StoreNames } from "./store_names.ts";
 import { type ApiError, ApiFailure, apiRefusal, readAnswer } from "./store_refusals.ts";
 import { unlessAborted } from "./store_wait.ts";
@@ -9,8 +10,14 @@ import { unlessAborted } from "./store_wait.ts";
 /** How often the stream is looked for and made while others do the same. */
 const TRIES = 64;
 /** How often to look whether who made it has made it ready, before another does, and how long to wait between, in ms. */
-const WAITS = 20;
+const WAITS = 60;
 const PAUSE = 50;
+/**
+ * For how long something must be there, in ms, before what is written is sure to stay. Of two purges at a time the second
+ * takes away what was written since the first: the server looks once whether there is anything that must stay, and then
+ * waits for its turn.
+ */
+const SETTLED = 200;
 /** How long the server may take for it, in ms. */
 const PATIENCE = 5000;
 /** By how much sequences grow with each millisecond at which a stream may be made. */
@@ -32,7 +39,12 @@ export interface OpenStream {
 interface StreamInfo {
   readonly config: Readonly<Record<string, unknown>>;
   readonly created: string;
-  readonly state: { readonly last_seq: number };
+  readonly state: {
+    readonly messages: number;
+    readonly last_seq: number;
+    readonly first_ts: string;
+    readonly last_ts: string;
+  };
 }
 
 /**
@@ -78,7 +90,6 @@ export class StreamMaker {
   }
 
   async #find(): Promise<OpenStream> {
-    const { clock, random } = this.#link.runtime;
     const name = this.#name;
     let [mine, waits] = [false, 0];
     for (let tries = 0; tries < TRIES; tries++) {
@@ -89,6 +100,10 @@ export class StreamMaker {
       }
       const floor = Math.floor(readTime(info.created)) * STEP;
       if (info.state.last_seq >= floor - 1) {
+        if (!isSettled(info)) {
+          await this.#wait();
+          continue;
+        }
         await this.#settle(info.config);
         return this.#open = this.#note(floor);
       }
@@ -98,7 +113,7 @@ export class StreamMaker {
         mine = false;
       } else {
         // Who made it does that. Done twice at a time it could take away what was written in between.
-        await sleep(clock, PAUSE * (0.5 + random.u32() / 2 ** 32));
+        await this.#pause();
       }
     }
     throw apiRefusal("open the stream of the store", { description: "it is made and goes again" });
@@ -120,8 +135,37 @@ export class StreamMaker {
       wanted,
       accepted,
     );
-    if (made.error?.err_code === ApiFailure.overlap) throw taken(this.#names.all);
+    if (made.error?.err_code === ApiFailure.overlap) await this.#seeWhose();
     return made.did_create === true;
+  }
+
+  /** Fails if another stream has the subjects. A server says so too while it makes this one for somebody else. */
+  async #seeWhose(): Promise<void> {
+    const wanted = { subject: this.#names.all };
+    const { streams } = await this.#ask<{ readonly streams?: readonly string[] | null }>(
+      "STREAM.NAMES",
+      wanted,
+    );
+    if (streams?.some((name) => name !== this.#name)) throw taken(this.#names.all);
+    await this.#pause();
+  }
+
+  #pause(): Promise<void> {
+    const { clock, random } = this.#link.runtime;
+    return sleep(clock, PAUSE * (0.5 + random.u32() / 2 ** 32));
+  }
+
+  /** Writes one note if it is not there and, when it has been there for long enough, another that shows what time it is. */
+  async #wait(): Promise<void> {
+    const { clock, random } = this.#link.runtime;
+    const write = async (subject: string, expected?: string): Promise<void> => {
+      const headers = headersOf({ kind: "gone", id: randomToken(random) });
+      if (expected !== undefined) headers.set("Nats-Expected-Last-Subject-Sequence", expected);
+      await this.#link.ask(subject, "", { timeout: PATIENCE, headers }).catch(() => {});
+    };
+    await write(this.#names.sweep, "0");
+    await sleep(clock, SETTLED);
+    await write(this.#names.clock);
   }
 
   #settings(): Readonly<Record<string, unknown>> {
@@ -183,6 +227,10 @@ export class StreamMaker {
     }
     return answer;
   }
+}
+
+function isSettled({ state: { messages, first_ts, last_ts } }: StreamInfo): boolean {
+  return messages > 0 && readTime(last_ts) - readTime(first_ts) >= SETTLED;
 }
 
 function taken(subjects: string): CatgaError {

@@ -28,7 +28,8 @@ export class Answer implements ExchangeOptions {
   /** The exchange, as its caller counts. */
   readonly seq: number;
   readonly #host: AnswerHost;
-  readonly #waiting: Fifo<Held> = new Fifo();
+  /** Made when a reply has to wait. */
+  #waiting: Fifo<Held> | undefined;
   #controller: AbortController | undefined;
   #untaken = 0;
   #held = 0;
@@ -65,8 +66,10 @@ export class Answer implements ExchangeOptions {
   /** The caller has taken so much. */
   credit(cost: number): void {
     this.#untaken = Math.max(0, this.#untaken - cost);
-    while (!this.#over && this.#fits(this.#waiting.peek()?.frame)) this.#send(this.#waiting.shift()!);
-    if (this.#finished && this.#waiting.size === 0) this.#end("done");
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    while (!this.#over && this.#fits(waiting.peek()?.frame)) this.#send(waiting.shift()!);
+    if (this.#finished && waiting.size === 0) this.#end("done");
   }
 
   /** Breaks it off; without a reason, as the caller has gone. */
@@ -82,15 +85,17 @@ export class Answer implements ExchangeOptions {
     if (frame.length > this.#host.limit) {
       return this.breakOff(`a reply is over the limit of ${this.#host.limit} bytes`);
     }
-    if (this.#waiting.size === 0 && this.#fits(frame)) {
+    const waits = this.#waiting?.size ?? 0;
+    if (waits === 0 && this.#fits(frame)) {
       this.#untaken += costOf(frame);
       return this.#host.replied(this, frame);
     }
     this.#held += costOf(frame);
-    if (this.#waiting.size >= BACKLOG || (this.#held > BACKLOG_COST && this.#waiting.size > 0)) {
+    if (waits >= BACKLOG || (this.#held > BACKLOG_COST && waits > 0)) {
       return this.breakOff("it replies without waiting for its caller");
     }
-    return new Promise((sent) => this.#waiting.push({ frame, sent }));
+    const waiting = this.#waiting ??= new Fifo();
+    return new Promise((sent) => waiting.push({ frame, sent }));
   }
 
   #fits(frame: Frame | undefined): boolean {
@@ -109,7 +114,7 @@ export class Answer implements ExchangeOptions {
 
   #finish(): void {
     this.#finished = true;
-    if (this.#waiting.size === 0 && !this.#over) this.#end("done");
+    if ((this.#waiting?.size ?? 0) === 0 && !this.#over) this.#end("done");
   }
 
   #fail(thrown: unknown): void {
@@ -120,6 +125,6 @@ export class Answer implements ExchangeOptions {
     this.#over = true;
     this.#host.ended(this, how);
     // Whoever waits for a caller that takes nothing any more goes on.
-    for (let held = this.#waiting.shift(); held !== undefined; held = this.#waiting.shift()) held.sent();
+    for (let held = this.#waiting?.shift(); held !== undefined; held = this.#waiting?.shift()) held.sent();
   }
 }

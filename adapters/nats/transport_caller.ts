@@ -1,7 +1,7 @@
 import type { Frame, Receiver } from "../../src/ports/transport.ts";
 import { Answer, type AnswerHost } from "./transport_answer.ts";
 import type { Outbox, Way } from "./transport_outbox.ts";
-import { END, FAILED, REPLY_BYTES, REPLY_TEXT, UNTAKEN } from "./transport_parts.ts";
+import { END, FAILED, type Part, REPLY_BYTES, REPLY_TEXT, UNTAKEN } from "./transport_parts.ts";
 
 /** How many looks a caller may be silent before it counts as gone: what it says may wait behind large frames. */
 const SILENT = 10;
@@ -21,6 +21,7 @@ export class AnsweredCaller implements AnswerHost, Way {
   readonly inbox: string;
   readonly subject: string;
   readonly reply: undefined;
+  unsent: Part[] | undefined = undefined;
   readonly #side: AnsweringSide;
   readonly #answers: Map<number, Answer> = new Map();
 

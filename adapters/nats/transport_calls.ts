@@ -88,7 +88,7 @@ export class Calls implements ExchangeHost {
   ended(exchange: OpenExchange, tell: boolean): void {
     this.#open.delete(exchange.seq);
     this.#openSize -= exchange.size;
-    this.#pieces.forget(`${exchange.seq}`);
+    if (!this.#pieces.isEmpty) this.#pieces.forget(`${exchange.seq}`);
     const target = this.#targets.get(exchange.to.endpoint);
     target?.open.delete(exchange);
     if (tell && target !== undefined) this.#outbox.send(target, parts.CANCEL, exchange.seq);

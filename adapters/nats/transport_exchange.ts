@@ -22,7 +22,8 @@ export class OpenExchange {
   readonly #reply: Reply;
   readonly #settle: (error: CatgaError | undefined) => void;
   readonly #signal: AbortSignal | undefined;
-  readonly #waiting: Fifo<Frame> = new Fifo();
+  /** Made when a reply has to wait. */
+  #waiting: Fifo<Frame> | undefined;
   #held = 0;
   #taken = 0;
   #taking = false;
@@ -58,7 +59,7 @@ export class OpenExchange {
     if (this.#taking) {
       this.#held += costOf(frame);
       if (this.#held > this.#host.flood) return this.fail("TRANSPORT", "it sends more than it may", true);
-      return this.#waiting.push(frame);
+      return (this.#waiting ??= new Fifo()).push(frame);
     }
     this.#hand(frame);
   }
@@ -105,7 +106,7 @@ export class OpenExchange {
   }
 
   #next(): Frame | undefined {
-    const frame = this.#waiting.shift();
+    const frame = this.#waiting?.shift();
     if (frame !== undefined) this.#held -= costOf(frame);
     return frame;
   }

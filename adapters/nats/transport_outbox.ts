@@ -17,6 +17,8 @@ export interface Way {
   readonly subject: string;
   /** Names the way back for a message with these parts. */
   readonly reply: ((parts: readonly Part[]) => string) | undefined;
+  /** Its parts of this turn, which the outbox keeps here. */
+  unsent: Part[] | undefined;
   /** They were not sent. */
   lost(parts: readonly Part[], why: unknown): void;
 }
@@ -25,7 +27,7 @@ export interface Way {
 export class Outbox {
   readonly #link: Link;
   readonly #writer: PartWriter;
-  readonly #waiting: Map<Way, Part[]> = new Map();
+  #ways: Way[] = [];
   #count = 0;
   #idle = 0;
   #looking = false;
@@ -39,9 +41,10 @@ export class Outbox {
   /** Sends a part with the others of this turn. */
   send(way: Way, kind: number, seq: number, payload: Frame = ""): void {
     const part: Part = { kind, seq, payload };
-    const waiting = this.#waiting.get(way);
-    if (waiting === undefined) this.#waiting.set(way, [part]);
-    else waiting.push(part);
+    if (way.unsent === undefined) {
+      way.unsent = [part];
+      this.#ways.push(way);
+    } else way.unsent.push(part);
     this.#count++;
     this.#idle = 0;
     if (this.#count >= MOST) return this.flush();
@@ -60,11 +63,13 @@ export class Outbox {
   /** Sends what waits, at once. */
   flush(): void {
     if (this.#count === 0) return;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
+    const ways = this.#ways;
+    this.#ways = [];
     this.#count = 0;
     const { connection, up } = this.#link;
-    for (const [way, parts] of waiting) {
+    for (const way of ways) {
+      const parts = way.unsent!;
+      way.unsent = undefined;
       if (!up) {
         way.lost(parts, new Error("the server is not reached just now"));
         continue;

@@ -61,7 +61,8 @@ export class PartWriter {
     const limit = Math.max(this.#limit(), SMALLEST);
     let first = 0;
     const give = (end: number): void => {
-      if (this.#at > 1) hand(this.#take(), parts.slice(first, end));
+      const isWhole = first === 0 && end === parts.length;
+      if (this.#at > 1) hand(this.#take(), isWhole ? parts : parts.slice(first, end));
       first = end;
     };
     for (let index = 0; index < parts.length; index++) {

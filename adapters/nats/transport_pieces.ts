@@ -24,6 +24,11 @@ export class Pieces {
     this.#limit = limit;
   }
 
+  /** Whether there are none of anything. */
+  get isEmpty(): boolean {
+    return this.#begun.size === 0;
+  }
+
   /** Whether pieces of it are here. */
   has(key: string): boolean {
     return this.#begun.has(key);

@@ -31,6 +31,7 @@ export class Served implements AnsweringSide {
   readonly #receiver: Receiver;
   readonly #pieces: Pieces;
   readonly #callers: Map<string, AnsweredCaller> = new Map();
+  readonly #inboxes: Set<string> = new Set();
   #subscriptions: readonly Subscription[] = [];
   #refused: Error | undefined;
   #stopped: Promise<void> | undefined;
@@ -101,31 +102,41 @@ export class Served implements AnsweringSide {
   }
 
   #take(message: Msg): void {
-    const inbox = inboxOf(this.#link.name, message.reply);
+    const inbox = this.#inboxOf(message.reply);
     const received = inbox === undefined ? undefined : parts.readParts(message.data);
     if (received === undefined) return void this.malformed++;
     const caller = this.#callers.get(inbox!) ?? new AnsweredCaller(this, inbox!);
     for (const part of received) this.#part(caller, part);
   }
 
+  /** As `inboxOf`; those who call often are known. */
+  #inboxOf(reply: string | undefined): string | undefined {
+    const inbox = reply?.slice(0, Math.max(reply.lastIndexOf("."), 0));
+    if (inbox !== undefined && this.#inboxes.has(inbox)) return inbox;
+    const found = inboxOf(this.#link.name, reply);
+    if (found === undefined) return undefined;
+    if (this.#inboxes.size >= CALLERS) this.#inboxes.clear();
+    this.#inboxes.add(found);
+    return found;
+  }
+
   #part(caller: AnsweredCaller, { kind, seq, payload }: parts.ReceivedPart): void {
-    const key = `${caller.inbox} ${seq}`;
     switch (kind & ~parts.JOINED) {
       case parts.PIECE:
-        return this.#pieces.add(key, payload);
+        return this.#pieces.add(keyOf(caller, seq), payload);
       case parts.CALL_TEXT:
       case parts.CALL_BYTES: {
-        const whole = (kind & parts.JOINED) === 0 ? payload : this.#pieces.end(key, payload);
+        const whole = (kind & parts.JOINED) === 0 ? payload : this.#pieces.end(keyOf(caller, seq), payload);
         return this.#call(caller, seq, whole, (kind & ~parts.JOINED) === parts.CALL_TEXT);
       }
       case parts.CANCEL:
-        this.#pieces.forget(key);
+        this.#pieces.forget(keyOf(caller, seq));
         return caller.cancel(seq);
       case parts.CREDIT:
         return caller.credit(seq, parts.readNumbers(payload)[0] ?? 0);
       case parts.WAITING: {
         const asked = parts.readNumbers(payload.subarray(0, ASKED * 4));
-        return caller.waiting(asked.filter((seq) => !this.#pieces.has(`${caller.inbox} ${seq}`)));
+        return caller.waiting(asked.filter((seq) => !this.#pieces.has(keyOf(caller, seq))));
       }
       default:
         this.malformed++;
@@ -164,4 +175,9 @@ export class Served implements AnsweringSide {
   #failure(why: string): CatgaError {
     return new CatgaError(systemFault("UNAVAILABLE", `Cannot serve node "${this.#self.id}" on NATS: ${why}`));
   }
+}
+
+/** What the pieces of a call are joined by. */
+function keyOf({ inbox }: AnsweredCaller, seq: number): string {
+  return `${inbox} ${seq}`;
 }

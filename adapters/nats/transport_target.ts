@@ -8,6 +8,7 @@ export class CallTarget implements Way {
   /** Names it in reply subjects. */
   readonly number: number;
   readonly open: Set<OpenExchange> = new Set();
+  unsent: Part[] | undefined = undefined;
   readonly #inbox: string;
 
   constructor(subject: string, inbox: string, number: number) {

@@ -2,7 +2,7 @@
 import { command, createMediator, event, handle, type Module, on, type } from "@catga/catga";
 import { joinCluster, type Node } from "@catga/catga/cluster";
 import { nats, type NatsBackend } from "@catga/catga/nats";
-import type { Queue } from "@catga/catga/ports";
+import type { Frame, Queue } from "@catga/catga/ports";
 import { processRuntime } from "@catga/catga/serve";
 import { connect } from "@nats-io/transport-node";
 import type { Events } from "../harness/events.ts";
@@ -46,6 +46,27 @@ export const calls: Remote = {
   },
 };
 
+/** What carries the frames of nodes, without nodes: one text there, one back. */
+export const transport: Remote = {
+  serve: async (port) => {
+    const self = { id: "server", endpoint: "server" };
+    const { transport } = (await backendAt(port)).open({ self, runtime });
+    return await transport.serve(self, async (frame, reply) => {
+      await reply(JSON.stringify(await accept(JSON.parse(frame as string) as Order)));
+    });
+  },
+  connect: async (port) => {
+    const self = { id: "client", endpoint: "client" };
+    const to = { id: "server", endpoint: "server" };
+    const { transport } = (await backendAt(port)).open({ self, runtime });
+    return (order) =>
+      new Promise((resolve, reject) => {
+        const take = (frame: Frame): void => resolve(JSON.parse(frame as string) as Receipt);
+        transport.exchange(to, JSON.stringify(order), take).catch(reject);
+      });
+  },
+};
+
 function events(tell: (node: Node, orders: readonly Order[]) => Promise<unknown>): Events {
   return {
     hear: (port, heard) => join(port, "server", [on(Heard, (order) => heard(order))]),
@@ -65,18 +86,18 @@ export const inOneTurn: Events = events((node, orders) =>
   node.publishAll(orders.map((order) => Heard(order)), { concurrency: orders.length })
 );
 
-async function queueAt(port: number): Promise<Queue> {
-  const { queue } = await backendAt(port);
+function queueOf({ queue }: NatsBackend): Queue {
   if (queue === undefined) throw new Error("nats() has no queue");
   return queue;
 }
 
 /** The queue, by its port. */
 export async function queueJobs({ port }: Place): Promise<Jobs> {
-  return await queueJobsOf(await queueAt(port));
+  return await queueJobsOf(queueOf(await backendAt(port)));
 }
 
-/** Reliable events of a node that publishes and one that hears them. */
+/** Reliable events of a node that publishes and one that hears them, on one connection as in a process that does both. */
 export async function eventJobs({ port }: Place): Promise<Jobs> {
-  return await eventJobsOf(() => backendAt(port), await queueAt(port), runtime);
+  const backend = await backendAt(port);
+  return await eventJobsOf(() => backend, queueOf(backend), runtime);
 }

@@ -3,6 +3,7 @@ import type { Remote } from "../harness/order.ts";
 
 export const remotes: Readonly<Record<string, () => Promise<Remote>>> = {
   catga: () => import("../peers/nats_catga.ts").then(({ calls }) => calls),
+  "catga, its transport alone": () => import("../peers/nats_catga.ts").then(({ transport }) => transport),
   "limit: frames of a turn": () => import("../peers/nats_frames.ts"),
   "limit: one JSON a turn": () => import("../peers/nats_batched.ts"),
   "own correlation, a message each": () => import("../peers/nats_correlated.ts"),

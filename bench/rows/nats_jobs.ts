@@ -11,6 +11,8 @@ const jetstream = () => import("../peers/nats_jetstream.ts");
 const queues: Readonly<Record<string, () => Promise<MakeJobs>>> = {
   "js.publish": () => jetstream().then(({ clientJobs }) => clientJobs),
   "own correlation": () => jetstream().then(({ correlatedJobs }) => correlatedJobs),
+  "own correlation with names": () => jetstream().then(({ namedJobs }) => namedJobs),
+  "consume() confirmed": () => jetstream().then(({ namedJobs }) => namedJobs),
   "consume()": () => jetstream().then(({ correlatedJobs }) => correlatedJobs),
   catga: () => import("../peers/nats_catga.ts").then(({ queueJobs }) => queueJobs),
   "catga events": () => import("../peers/nats_catga.ts").then(({ eventJobs }) => eventJobs),

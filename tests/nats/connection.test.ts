@@ -5,6 +5,7 @@ import { nkeys, wsconnect } from "@nats-io/nats-core";
 import { nats, type WebSocketMaker } from "@catga/catga/nats";
 import { type LogEntry, systemRuntime } from "@catga/catga/ports";
 import { failed, openLink, sleep, until } from "./support.ts";
+import { beside, roomOf } from "../support/beside.ts";
 import { type NatsServer, startNats } from "./server.ts";
 
 let server: NatsServer;
@@ -56,7 +57,9 @@ describe("a link", () => {
 });
 
 describe("when the server goes and comes back", () => {
-  test("a link comes back by itself, and runs what waits for that", async () => {
+  const test = beside(6, async () => roomOf({ server: await startNats() }));
+
+  test("a link comes back by itself, and runs what waits for that", async ({ server }) => {
     await using link = await openLink(server.ws);
     const seen: string[] = [];
     link.onReconnect(() => seen.push("again"));
@@ -75,7 +78,7 @@ describe("when the server goes and comes back", () => {
     expect(events).toEqual(["nats.lost", "nats.reconnected"]);
   });
 
-  test("nothing piles up while it is away, and health says why", async () => {
+  test("nothing piles up while it is away, and health says why", async ({ server }) => {
     await using backend = await nats(server.ws, {
       reconnectWait: 50,
       runtime: systemRuntime({ log: () => {} }),
@@ -98,9 +101,10 @@ describe("when the server goes and comes back", () => {
     await transport[Symbol.asyncDispose]();
   });
 
-  test.each([["with nothing to send", 0], ["with much that it does not take", 40]])(
-    "one that stands still is found dead, %s",
-    async (_how, messages) => {
+  for (
+    const [how, messages] of [["with nothing to send", 0], ["with much that it does not take", 40]] as const
+  ) {
+    test(`one that stands still is found dead, ${how}`, async ({ server }) => {
       await using link = await openLink(server.ws, { pingInterval: 100, connectTimeout: 3000 });
       link.connection.subscribe("silent", { callback: () => {} });
       await link.connection.flush();
@@ -116,8 +120,8 @@ describe("when the server goes and comes back", () => {
       }
       await until(() => link.up);
       expect(await failed(link.ask("nobody"))).toBe("UNAVAILABLE");
-    },
-  );
+    });
+  }
 
   test("goes over to another server, also to one that was away when it began", async () => {
     const [first, second] = [await startNats({ jetstream: false }), await startNats({ jetstream: false })];

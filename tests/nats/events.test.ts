@@ -1,6 +1,6 @@
 /** The event store on a real server. */
 
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect } from "bun:test";
 import type { Msg, Subscription, SubscriptionOptions } from "@nats-io/nats-core";
 import type { EventStore, NewEvent } from "@catga/catga/ports";
 import { eventStoreConformance, type EventStoreUnderTest } from "@catga/catga/testing";
@@ -8,6 +8,7 @@ import { hash32 } from "../../src/internal/hash.ts";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import { natsEvents } from "../../adapters/nats/events.ts";
 import type { AskOptions, Link } from "../../adapters/nats/link.ts";
+import { beside } from "../support/beside.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { openLink, type TestLink } from "./support.ts";
 
@@ -19,6 +20,7 @@ type Tamper = (
   options: AskOptions,
 ) => ReturnType<Ask>;
 
+const test = beside(6);
 let server: NatsServer;
 let clusters = 0;
 beforeAll(async () => {
@@ -78,12 +80,12 @@ async function underTest(change: (link: TestLink) => Link = (link) => link): Pro
 }
 
 describe("the conformance suite, over two connections", () => {
-  for (const { name, run } of eventStoreConformance(underTest, { wait: 200 })) test(name, run, 30_000);
+  for (const { name, run } of eventStoreConformance(underTest, { wait: 200 })) test(name, run);
 });
 
 describe("the conformance suite, where only the leading server is asked", () => {
   const checks = eventStoreConformance(() => underTest(led), { wait: 200 });
-  for (const { name, run } of checks) test(name, run, 30_000);
+  for (const { name, run } of checks) test(name, run);
 });
 
 /** Two stores of a cluster of its own, and the links they stand on. */
@@ -130,7 +132,7 @@ describe("streams", () => {
     await using late = await natsEvents(at.link);
     expect(await codeOf(late.append("a", [eventOf("77 x"), eventOf("new")]))).toBe("CONFLICT");
     expect((await late.append("a", [eventOf("new")], { expected: 600 })).version).toBe(601);
-  }, 30_000);
+  });
 
   test("what does not reach this process is not left out unseen", async () => {
     await using at = await pair();
@@ -283,21 +285,23 @@ describe("ids with one hash", () => {
   });
 });
 
-test("whoever waits is told, and need not look", async () => {
-  const cluster = `c${clusters++}`;
-  await using link = await openLink(server.ws, { cluster });
-  const still = { ...link.runtime, clock: { ...link.runtime.clock, timer: () => () => {} } };
-  await using events = await natsEvents(Object.create(link, { runtime: { value: still } }) as Link);
-  const { position } = await events.append("a", [eventOf("1"), eventOf("2")]);
-  let head = await events.head();
-  expect(head).toBe(position);
-  for (let n = 0; n < 20; n++) {
-    const waits = [events.changed(head, { wait: 60_000 }), events.changed(head - 1, { wait: 60_000 })];
-    await waits[1];
-    const appended = await events.append(`${n % 3}`, [eventOf(`${n} x`), eventOf(`${n} y`)]);
-    await waits[0];
-    expect(await events.head()).toBe(head = appended.position);
-  }
+describe("waiting", () => {
+  test("whoever waits is told, and need not look", async () => {
+    const cluster = `c${clusters++}`;
+    await using link = await openLink(server.ws, { cluster });
+    const still = { ...link.runtime, clock: { ...link.runtime.clock, timer: () => () => {} } };
+    await using events = await natsEvents(Object.create(link, { runtime: { value: still } }) as Link);
+    const { position } = await events.append("a", [eventOf("1"), eventOf("2")]);
+    let head = await events.head();
+    expect(head).toBe(position);
+    for (let n = 0; n < 20; n++) {
+      const waits = [events.changed(head, { wait: 60_000 }), events.changed(head - 1, { wait: 60_000 })];
+      await waits[1];
+      const appended = await events.append(`${n % 3}`, [eventOf(`${n} x`), eventOf(`${n} y`)]);
+      await waits[0];
+      expect(await events.head()).toBe(head = appended.position);
+    }
+  });
 });
 
 describe("appends whose end is not known", () => {
@@ -329,11 +333,10 @@ describe("appends whose end is not known", () => {
     expect(await codeOf(at.events.append("a", [eventOf("1")]))).toBe("TRANSPORT");
     expect((await at.other.read("a")).length).toBe(1);
     away = false;
-  }, 20_000);
+  });
 
-  test.each([[10071], [10164]])(
-    "one that is refused because another was first (%d) looks again",
-    async (err_code) => {
+  for (const err_code of [10071, 10164]) {
+    test(`one that is refused because another was first (${err_code}) looks again`, async () => {
       let refusals = 3;
       await using at = await pair(async (ask, subject, payload, options) => {
         if (!subject.startsWith("catga.") || refusals-- <= 0) return await ask(subject, payload, options);
@@ -343,8 +346,8 @@ describe("appends whose end is not known", () => {
       });
       expect((await at.events.append("a", [eventOf("1")])).version).toBe(1);
       expect((await at.other.read("a")).length).toBe(1);
-    },
-  );
+    });
+  }
 
   test("one that nobody got says so at once", async () => {
     await using at = await pair((ask, subject, payload, options) =>
@@ -374,7 +377,7 @@ describe("the server's stream", () => {
         : ask(subject, payload, options)
     );
     const events = at.link.logs.map(({ event }) => event).filter((event) => event.startsWith("nats.events"));
-    expect(events).toEqual(["nats.events.unreachable"]);
+    expect(events).toEqual(["nats.events_unreachable"]);
     expect(await codeOf(at.events.append("a", [eventOf("1")]))).toBe("UNAVAILABLE");
     expect((await at.events.append("a", [eventOf("1")])).version).toBe(1);
   });
@@ -388,7 +391,7 @@ describe("the server's stream", () => {
     expect((await at.events.append("b", [eventOf("2")])).version).toBe(1);
     expect((await at.other.read("b")).map(({ id, version }) => [id, version])).toEqual([["2", 1]]);
     expect(
-      at.link.logs.filter(({ level, event }) => level === "error" && event === "nats.events.lost").length,
+      at.link.logs.filter(({ level, event }) => level === "error" && event === "nats.events_lost").length,
     ).toBe(1);
   });
 
@@ -398,13 +401,12 @@ describe("the server's stream", () => {
     expect(await codeOf(natsEvents(link))).toBe("VALIDATION");
   });
 
-  test.each([["2.9.10"], ["2.9.29"], ["2.10.18"]])(
-    "is not kept by several servers of %s, where two could win (nats-server 4320, 5794)",
-    async (version) => {
+  for (const version of ["2.9.10", "2.9.29", "2.10.18"]) {
+    test(`is not kept by several servers of ${version}, where two could win (nats-server 4320, 5794)`, async () => {
       await using link = await openLink(server.ws);
       expect(await codeOf(natsEvents(threefold(link, version)))).toBe("VALIDATION");
-    },
-  );
+    });
+  }
 
   test("takes appends as large as its messages may be, and says what to do for larger ones", async () => {
     const large = Array.from({ length: 16 }, (_, n) => eventOf(`${n}`, 262_000));
@@ -433,7 +435,7 @@ describe("the server's stream", () => {
       count += length;
     }
     expect(count).toBe(70);
-  }, 30_000);
+  });
 });
 
 /** Two texts with the same hash. */

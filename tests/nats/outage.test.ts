@@ -12,7 +12,7 @@ const Who = query("who", { input: type<void>(), output: type<string>() });
 const Paid = reliableEvent("paid", { data: type<number>(), delivery: { qos: 2 } });
 
 /** How long the server is away, in ms. `npm run soak:faults -- --only outage` has a minute. */
-const AWAY = 5000;
+const AWAY = 3000;
 
 interface Member {
   readonly node: Node;
@@ -114,7 +114,7 @@ describe("the server comes back without its files", () => {
     const alarms = (event: string): number =>
       members.filter(({ logs }) => logs.some((entry) => entry.event === event && entry.level === "error"))
         .length;
-    await until(() => alarms("nats.store_lost") === 3 && alarms("nats.events.lost") === 3);
+    await until(() => alarms("nats.store_lost") === 3 && alarms("nats.events_lost") === 3);
     // Whoever looks after its groups looks after the queue.
     await until(() => alarms("nats.queue_lost") > 0);
     for (let n = 30; n < 60; n++) await publish(members[n % 3]!, n);

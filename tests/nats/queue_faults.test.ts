@@ -1,6 +1,6 @@
 /** What becomes of the queue when its server or its processes end: nothing is lost, and the order of keys is kept. */
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect } from "bun:test";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,28 +8,22 @@ import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CatgaError, systemFault } from "../../src/result.ts";
 import type { Queue } from "@catga/catga/ports";
-import type { AskOptions, Link } from "../../adapters/nats/link.ts";
+import type { Asker, AskOptions, Link } from "../../adapters/nats/link.ts";
 import { natsQueue } from "../../adapters/nats/queue.ts";
-import { type NatsServer, startNats } from "./server.ts";
-import { persist, type Queues, queuesOn, runWorker, takeUntil } from "./queue_support.ts";
+import { beside, roomOf } from "../support/beside.ts";
+import { startNats } from "./server.ts";
+import { persist, queuesOn, runWorker, takeUntil } from "./queue_support.ts";
 import { openLink, type TestLink } from "./support.ts";
 
-let server: NatsServer;
-let queues: Queues;
-
-beforeEach(async () => {
-  server = await startNats();
-  queues = queuesOn(server.ws, "faults");
-});
-afterEach(async () => {
-  await queues[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
+const test = beside(8, async () => {
+  const server = await startNats();
+  return roomOf({ server, queues: queuesOn(server.ws, "faults") });
 });
 
 describe("the server is killed", () => {
   test(
     "2,000 pushes through ten kills: all are there, each once, and in the order of their keys",
-    async () => {
+    async ({ server, queues }) => {
       const [{ queue, link }, { queue: other }] = [await queues.open(), await queues.open()];
       for (const group of ["now", "later"]) await queue.subscribe("t", group);
       const ids = Array.from({ length: 2000 }, (_, at) => `${at}`);
@@ -60,10 +54,9 @@ describe("the server is killed", () => {
         }
       }
     },
-    100_000,
   );
 
-  test("its files lost: groups begin again by themselves, and it is said once", async () => {
+  test("its files lost: groups begin again by themselves, and it is said once", async ({ server, queues }) => {
     const { queue, link } = await queues.open();
     await queue.subscribe("t", "g");
     await queue.push("t", [{ id: "1", key: "k", payload: "" }]);
@@ -90,9 +83,9 @@ describe("the server is killed", () => {
     await queue.push("u", [{ id: "1", payload: "" }]);
     expect((await queue.pull("u", "never pulled", { max: 1, lease: 1000 })).length).toBe(1);
     expect(link.logs.filter(({ event }) => event === "nats.queue_lost").length).toBe(1);
-  }, 60_000);
+  });
 
-  test("a server that stands still answers no push: it may be kept, and is not said to be", async () => {
+  test("a server that stands still answers no push: it may be kept, and is not said to be", async ({ server, queues }) => {
     const { queue } = await queues.open();
     await queue.subscribe("t", "g");
     server.pause();
@@ -105,11 +98,11 @@ describe("the server is killed", () => {
     expect(["TRANSPORT", "UNAVAILABLE"]).toContain(outcome);
     await persist(() => queue.push("t", [{ id: "1", payload: "" }]));
     expect(await takeUntil(queue, "t", "g", (ids) => ids.length > 0)).toEqual(["1"]);
-  }, 60_000);
+  });
 });
 
 describe("who looks after a group ends", () => {
-  test("what it had comes to others, in order, and what others hold stays theirs", async () => {
+  test("what it had comes to others, in order, and what others hold stays theirs", async ({ queues }) => {
     const [owner, member] = [await queues.open({ ackWait: 4000 }), await queues.open({ ackWait: 4000 })];
     await owner.queue.subscribe("t", "g");
     await owner.queue.push("t", [1, 2, 3].map((at) => ({ id: `a${at}`, key: "a", payload: "" })));
@@ -129,11 +122,11 @@ describe("who looks after a group ends", () => {
     await a2!.ack();
     const rest = await takeUntil(member.queue, "t", "g", (ids) => ids.length === 4);
     expect(rest.filter((id) => id !== "a3")).toEqual(["b2", "b3", "b4"]);
-  }, 60_000);
+  });
 
   test(
     "three processes of a group, killed and stopped again and again: none is lost, and the order of keys is kept",
-    async () => {
+    async ({ server, queues }) => {
       const folder = mkdtempSync(join(tmpdir(), "catga-nats-queue-"));
       const journal = join(folder, "journal");
       writeFileSync(journal, "");
@@ -157,12 +150,12 @@ describe("who looks after a group ends", () => {
         })();
         const ended = (): number =>
           new Set(lines(journal).filter((line) => line[0] === "end").map((line) => line[1])).size;
-        for (let kills = 0; kills < 9; kills++) {
-          await sleep(1000);
+        for (let kills = 1; kills <= 9; kills++) {
+          while (ended() < kills * count / 10) await sleep(10);
           const at = kills % 3;
-          if (kills % 4 === 3) {
+          if (kills % 4 === 0) {
             process.kill(workers[at]!.pid!, "SIGSTOP");
-            await sleep(3000);
+            await sleep(1500);
             process.kill(workers[at]!.pid!, "SIGCONT");
           } else {
             workers[at]!.kill("SIGKILL");
@@ -170,7 +163,7 @@ describe("who looks after a group ends", () => {
           }
         }
         await pushing;
-        while (ended() < count) await sleep(100);
+        while (ended() < count) await sleep(50);
         const latest: Map<number, number> = new Map();
         for (const [what, id] of lines(journal)) {
           const [number, key] = [Number(id), Number(id) % 10];
@@ -183,12 +176,11 @@ describe("who looks after a group ends", () => {
         rmSync(folder, { recursive: true, force: true });
       }
     },
-    110_000,
   );
 });
 
 describe("what is not as it should be", () => {
-  test("a push whose answer was lost is there once when it is pushed again", async () => {
+  test("a push whose answer was lost is there once when it is pushed again", async ({ server, queues }) => {
     const link = await openLink(server.ws, { cluster: queues.cluster });
     const { queue, stop } = await deafQueue(link, ".q.", "TRANSPORT");
     await queue.subscribe("t", "g");
@@ -197,9 +189,9 @@ describe("what is not as it should be", () => {
     await push();
     expect((await queue.backlog("t", "g")).items).toBe(1);
     await stop();
-  }, 30_000);
+  });
 
-  test("what an answer brought that was lost is given back when its asker asks again", async () => {
+  test("what an answer brought that was lost is given back when its asker asks again", async ({ server, queues }) => {
     const { queue } = await queues.open();
     await queue.subscribe("t", "g");
     const link = await openLink(server.ws, { cluster: queues.cluster });
@@ -210,9 +202,9 @@ describe("what is not as it should be", () => {
     const [again] = await other.pull("t", "g", { ...options, wait: 10_000 });
     expect([again?.id, again?.attempt]).toEqual(["1", 2]);
     await stop();
-  }, 30_000);
+  });
 
-  test("a server that knows not all groups yet loses nothing that one of them has done with", async () => {
+  test("a server that knows not all groups yet loses nothing that one of them has done with", async ({ queues }) => {
     const { queue, link } = await queues.open({ items: 10 });
     for (const group of ["a", "b"]) await queue.subscribe("t", group);
     for (let at = 0; at < 10; at++) await queue.push("t", [{ id: `${at}`, payload: "" }]);
@@ -233,9 +225,9 @@ describe("what is not as it should be", () => {
     await queue.unsubscribe("t", "b");
     await queue.push("t", [{ id: "more", payload: "" }]);
     expect(await takeUntil(queue, "t", "a", (ids) => ids.length > 0)).toEqual(["more"]);
-  }, 30_000);
+  });
 
-  test("streams whose making fails twice are made, and nothing is pushed before", async () => {
+  test("streams whose making fails twice are made, and nothing is pushed before", async ({ server }) => {
     const link = await openLink(server.ws, { cluster: "fails" });
     let failures = 0;
     const failing: Link = Object.create(link, {
@@ -254,17 +246,17 @@ describe("what is not as it should be", () => {
     expect(await takeUntil(queue, "t", "g", (ids) => ids.length > 0)).toEqual(["1"]);
     await queue[Symbol.asyncDispose]();
     await link[Symbol.asyncDispose]();
-  }, 30_000);
+  });
 
-  test("streams that cannot be made are no queue, and are made when they can be", async () => {
+  test("streams that cannot be made are no queue, and are made when they can be", async ({ server }) => {
     const link = await openLink(server.ws, { cluster: "full" });
     await expect(natsQueue(link, { bytes: 2 ** 50 })).rejects.toMatchObject({ code: "OVERLOADED" });
     const queue = await natsQueue(link, { bytes: 2 ** 26 });
     await queue[Symbol.asyncDispose]();
     await link[Symbol.asyncDispose]();
-  }, 30_000);
+  });
 
-  test("settings are as the last one wants them", async () => {
+  test("settings are as the last one wants them", async ({ queues }) => {
     await queues.open({ items: 100 });
     const { link } = await queues.open({ items: 200, window: 60_000 });
     const [name] = (await link.ask("$JS.API.STREAM.NAMES", JSON.stringify({ subject: "catga.faults.q.*" })))
@@ -273,9 +265,9 @@ describe("what is not as it should be", () => {
       { config: Record<string, unknown> }
     >();
     expect([config["max_msgs"], config["duplicate_window"]]).toEqual([200, 60_000 * 1e6]);
-  }, 30_000);
+  });
 
-  test("bytes of strangers on its subjects are passed over, and answer nobody else", async () => {
+  test("bytes of strangers on its subjects are passed over, and answer nobody else", async ({ queues }) => {
     const { queue, link } = await queues.open();
     await queue.subscribe("t", "g");
     const asked: string[] = [];
@@ -298,9 +290,9 @@ describe("what is not as it should be", () => {
     const ids = await takeUntil(queue, "t", "g", (all) => all.includes("1"));
     expect(ids.filter((id) => id !== "a")).toEqual(["1"]);
     expect(link.logs.some(({ event }) => event === "nats.queue_garbage")).toBe(true);
-  }, 30_000);
+  });
 
-  test("who looks after a group and closes leaves it to others at once", async () => {
+  test("who looks after a group and closes leaves it to others at once", async ({ queues }) => {
     const [{ queue }, { queue: other }] = [await queues.open(), await queues.open()];
     await queue.subscribe("t", "g");
     await queue.push("t", ["1", "2", "3"].map((id) => ({ id, key: "k", payload: "" })));
@@ -311,7 +303,7 @@ describe("what is not as it should be", () => {
       code: "UNAVAILABLE",
     });
     expect(await takeUntil(other, "t", "g", (ids) => ids.length === 2)).toEqual(["2", "3"]);
-  }, 30_000);
+  });
 });
 
 /** A queue that does not hear the first answer from such a subject. */
@@ -328,6 +320,10 @@ async function deafQueue(
         if (!subject.includes(subjects) || losses++ > 0) return answer;
         throw new CatgaError(systemFault(code, "nobody hears it"));
       },
+    },
+    askFor: {
+      value: (asker: Asker, ...rest: Parameters<Link["ask"]>) =>
+        void deaf.ask(...rest).then((answer) => asker.answered(answer), (thrown) => asker.failed(thrown)),
     },
   });
   const queue = await natsQueue(deaf, { bytes: 2 ** 26 });

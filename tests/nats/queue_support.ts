@@ -26,7 +26,10 @@ export function queuesOn(url: string, cluster: string): Queues {
     cluster,
     open: async (options, connection) => {
       const link = await openLink(url, { cluster, ...connection });
-      const queue = await natsQueue(link, { bytes: 2 ** 26, ...options });
+      const queue = await natsQueue(link, { bytes: 2 ** 26, ...options }).catch(async (thrown) => {
+        await link[Symbol.asyncDispose]();
+        throw thrown;
+      });
       opened.push({ queue, link });
       return { queue, link };
     },

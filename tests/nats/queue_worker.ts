@@ -10,12 +10,12 @@ import { openLink } from "./support.ts";
 const [url = "", cluster = "", journal = "", name = ""] = process.argv.slice(2);
 const note = (line: string): void => appendFileSync(journal, `${line}\n`);
 
-const queue = await natsQueue(await openLink(url, { cluster }), { bytes: 2 ** 26, ackWait: 1500 });
+const queue = await natsQueue(await openLink(url, { cluster }), { bytes: 2 ** 26, ackWait: 700 });
 await queue.subscribe("t", "g");
 process.stdout.write("ready\n");
 
 async function work(delivery: Delivery): Promise<void> {
-  await delivery.extend(2000);
+  await delivery.extend(1000);
   note(`start ${delivery.id} ${delivery.attempt} ${name}`);
   await sleep(2);
   note(`end ${delivery.id} ${delivery.attempt} ${name}`);
@@ -24,7 +24,7 @@ async function work(delivery: Delivery): Promise<void> {
 
 for (;;) {
   try {
-    const deliveries = await queue.pull("t", "g", { max: 16, lease: 2000, wait: 1000 });
+    const deliveries = await queue.pull("t", "g", { max: 16, lease: 1000, wait: 1000 });
     await Promise.allSettled(deliveries.map(work));
   } catch {
     await sleep(50);

@@ -1,93 +1,102 @@
 /** Nodes that find each other through the store: over a real server, and by the minute over one in memory. */
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { memoryStore, type MemoryStoreOptions } from "@catga/catga/memory";
 import type { Entry, Store } from "@catga/catga/ports";
 import { type NatsRegistry, natsRegistry } from "../../adapters/nats/registry.ts";
 import { RegistryView } from "../../adapters/nats/registry_view.ts";
 import { type FakeRuntime, fakeRuntime } from "../behaviors/fake_runtime.ts";
-import { type NatsServer, startNats } from "./server.ts";
+import { beside, roomOf } from "../support/beside.ts";
+import { startNats } from "./server.ts";
 import { skewed, type Stores, storesOn, until } from "./store_support.ts";
+
+/** Registries of one cluster, with clocks far apart; disposing ends all. */
+interface Registries extends AsyncDisposable {
+  join(id: string, ttl?: number): Promise<NatsRegistry>;
+}
+
+function registriesOn(stores: Stores): Registries {
+  const registries: NatsRegistry[] = [];
+  return {
+    join: async (id, ttl = 1000) => {
+      const { store } = await stores.open();
+      const runtime = skewed(registries.length % 2 === 0 ? 1 : -1);
+      const registry = natsRegistry(store, { self: { id, endpoint: `at-${id}` }, runtime }, { ttl });
+      registries.push(registry);
+      return registry;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const registry of registries) await registry[Symbol.asyncDispose]();
+    },
+  };
+}
 
 const ids = (registry: NatsRegistry): readonly string[] => registry.seeds().map(({ id }) => id).toSorted();
 const record = (endpoint: unknown): string => JSON.stringify({ endpoint });
 
 describe("over NATS", () => {
-  let server: NatsServer;
-  let stores: Stores;
-  const registries: NatsRegistry[] = [];
-
-  beforeAll(async () => void (server = await startNats()));
-  afterAll(() => server[Symbol.asyncDispose]());
-  beforeEach(() => void (stores = storesOn(server)));
-  afterEach(async () => {
-    for (const registry of registries.splice(0)) await registry[Symbol.asyncDispose]();
-    await stores[Symbol.asyncDispose]();
+  const waiting = beside(3, async () => {
+    const server = await startNats();
+    const stores = storesOn(server);
+    return roomOf({ server, stores, nodes: registriesOn(stores) });
   });
 
-  async function join(id: string, ttl = 1000): Promise<NatsRegistry> {
-    const { store } = await stores.open();
-    const runtime = skewed(registries.length % 2 === 0 ? 1 : -1);
-    const registry = natsRegistry(store, { self: { id, endpoint: `at-${id}` }, runtime }, { ttl });
-    registries.push(registry);
-    return registry;
-  }
+  waiting(
+    "a late joiner knows everybody, and everybody knows it, with clocks hours apart",
+    async ({ nodes }) => {
+      const first = await Promise.all(["a", "b/c", "ü"].map((id) => nodes.join(id)));
+      await until("they know each other", () => first.every((each) => each.seeds().length === 2));
+      await sleep(1500);
+      const late = await nodes.join("late");
+      await late.ready;
+      expect(late.seeds().toSorted((x, y) => x.id < y.id ? -1 : 1)).toEqual([
+        { id: "a", endpoint: "at-a" },
+        { id: "b/c", endpoint: "at-b/c" },
+        { id: "ü", endpoint: "at-ü" },
+      ]);
+      await until("all know it", () => first.every((each) => ids(each).includes("late")));
+    },
+  );
 
-  test("a late joiner knows everybody, and everybody knows it, with clocks hours apart", async () => {
-    const first = await Promise.all(["a", "b/c", "ü"].map((id) => join(id)));
-    await until("they know each other", () => first.every((each) => each.seeds().length === 2));
-    await sleep(1500);
-    const late = await join("late");
-    await late.ready;
-    expect(late.seeds().toSorted((x, y) => x.id < y.id ? -1 : 1)).toEqual([
-      { id: "a", endpoint: "at-a" },
-      { id: "b/c", endpoint: "at-b/c" },
-      { id: "ü", endpoint: "at-ü" },
-    ]);
-    await until("all know it", () => first.every((each) => ids(each).includes("late")));
-  }, 30_000);
+  waiting(
+    "who leaves is struck off at once, and who is killed when its time is over",
+    async ({ stores, nodes }) => {
+      const stays = await nodes.join("stays", 60_000);
+      const leaves = await nodes.join("leaves", 60_000);
+      const { store, link } = await stores.open();
+      const killed = natsRegistry(store, { self: { id: "killed", endpoint: "k" }, runtime: skewed(0) }, {
+        ttl: 500,
+      });
+      await until("all are known", () => stays.seeds().length === 2);
+      await leaves[Symbol.asyncDispose]();
+      await until("it has left", () => ids(stays).join() === "killed");
+      await link.connection.close();
+      await until("its time is over", () => stays.seeds().length === 0);
+      await killed[Symbol.asyncDispose]();
+    },
+  );
 
-  test("who leaves is struck off at once, and who is killed when its time is over", async () => {
-    const stays = await join("stays", 60_000);
-    const leaves = await join("leaves", 60_000);
-    const { store, link } = await stores.open();
-    const killed = natsRegistry(store, { self: { id: "killed", endpoint: "k" }, runtime: skewed(0) }, {
-      ttl: 500,
-    });
-    await until("all are known", () => stays.seeds().length === 2);
-    await leaves[Symbol.asyncDispose]();
-    await until("it has left", () => ids(stays).join() === "killed");
-    await link.connection.close();
-    await until("its time is over", () => stays.seeds().length === 0);
-    await killed[Symbol.asyncDispose]();
-  }, 30_000);
-
-  test(
+  waiting(
     "after the server was restarted, and after it has lost its files, all know each other again",
-    async () => {
-      const own = await startNats();
-      const there = storesOn(own);
+    async ({ server, stores }) => {
       const nodes: NatsRegistry[] = [];
       for (const id of ["a", "b", "c"]) {
-        const { store } = await there.open();
+        const { store } = await stores.open();
         nodes.push(natsRegistry(store, { self: { id, endpoint: id }, runtime: skewed(0) }, { ttl: 3000 }));
       }
       const known = (): boolean => nodes.every((each) => each.seeds().length === 2);
       await until("they know each other", known);
       for (const loseFiles of [false, true]) {
-        await own.restart({ loseFiles });
-        const late = await there.open();
+        await server.restart({ loseFiles });
+        const late = await stores.open();
         const node = natsRegistry(late.store, { self: { id: "late", endpoint: "l" }, runtime: skewed(0) });
         await until("the late one knows all", () => node.seeds().length === 3);
         await node[Symbol.asyncDispose]();
         await until("they know each other", known);
       }
       for (const node of nodes) await node[Symbol.asyncDispose]();
-      await there[Symbol.asyncDispose]();
-      await own[Symbol.asyncDispose]();
     },
-    60_000,
   );
 });
 

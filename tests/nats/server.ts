@@ -20,6 +20,10 @@ export interface NatsServerOptions {
   readonly settings?: string;
   /** Whether it keeps anything. @default true */
   readonly jetstream?: boolean;
+  /** How much it may keep, such as `80MB`. @default as much as the disk has room for */
+  readonly room?: string;
+  /** Where its files go. @default a folder of its own */
+  readonly files?: string;
 }
 
 export interface NatsServer extends AsyncDisposable {
@@ -36,55 +40,51 @@ export interface NatsServer extends AsyncDisposable {
   resume(): void;
   /** Begins it again on the same ports and files, or without its files. */
   restart(options?: { readonly loseFiles?: boolean }): Promise<void>;
-  /** What it has printed. */
-  log(): string;
 }
 
 /** Begins a server; resolves when it takes connections. Fails, and says what to install, where there is none. */
 export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const { settings = "", jetstream = true } = options;
+  const { settings = "", jetstream = true, room } = options;
   const folder = mkdtempSync(join(tmpdir(), "catga-nats-"));
-  const files = join(folder, "files");
+  const files = options.files ?? join(folder, "files");
+  const most = room === undefined ? "" : `, max_file: ${room}`;
   const ports = { nats: -1, ws: -1 };
   let child: ChildProcess | undefined;
-  let output = "";
 
   async function begin(): Promise<void> {
     const told = join(folder, "ports");
-    rmSync(told, { recursive: true, force: true });
-    mkdirSync(told);
-    mkdirSync(files, { recursive: true });
+    const log = join(folder, "log");
+    for (const left of [told, log]) rmSync(left, { recursive: true, force: true });
+    for (const needed of [told, files]) mkdirSync(needed, { recursive: true });
     writeFileSync(
       join(folder, "server.conf"),
       [
         `host: 127.0.0.1`,
         `port: ${ports.nats}`,
         `websocket { host: 127.0.0.1, port: ${ports.ws}, no_tls: true }`,
-        jetstream ? `jetstream { store_dir: "${files}" }` : "",
+        jetstream ? `jetstream { store_dir: "${files}"${most} }` : "",
         `ports_file_dir: "${told}"`,
+        `log_file: "${log}"`,
         settings,
       ].join("\n"),
     );
     const started = spawn(binary(), ["-c", join(folder, "server.conf")], {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["ignore", "ignore", "pipe"],
     });
     child = started;
-    let failed: Error | undefined;
-    started.once("error", (error) => failed = error);
-    for (const stream of [started.stdout, started.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => output = (output + text).slice(-100_000));
-    }
-    for (let waited = 0; waited < 10_000; waited += 10) {
-      if (failed !== undefined || started.exitCode !== null) break;
+    let failure = "";
+    started.once("error", (error) => failure = error.message);
+    started.stderr.setEncoding("utf8").on("data", (text: string) => failure += text);
+    const said = (): string => existsSync(log) ? readFileSync(log, "utf8").slice(-2000) : "";
+    for (let waited = 0; waited < 20_000; waited += 10) {
       const found = readPorts(told);
-      if (found !== undefined && output.includes("Server is ready")) return void Object.assign(ports, found);
+      if (found !== undefined && said().includes("Server is ready")) return void Object.assign(ports, found);
+      if (failure !== "" || started.exitCode !== null) break;
       await sleep(10);
     }
     if (started.exitCode === null) started.kill("SIGKILL");
     throw new Error(
-      `nats-server did not begin: ${
-        failed?.message ?? output.slice(-2000)
-      }. Install it with "apt-get install nats-server"`,
+      `nats-server did not begin: ${failure}${said()}. Install it with "apt-get install nats-server"`,
     );
   }
 
@@ -123,10 +123,8 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     restart: async ({ loseFiles = false } = {}) => {
       await kill();
       if (loseFiles) rmSync(files, { recursive: true, force: true });
-      output = "";
       await begin();
     },
-    log: () => output,
     [Symbol.asyncDispose]: async () => {
       process.removeListener("exit", end);
       await kill();

@@ -1,30 +1,25 @@
 /** The store on NATS when its server goes away, stands still, comes back, or has lost what it kept. */
 
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect } from "bun:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CatgaError, systemFault } from "@catga/catga";
 import type { Change } from "@catga/catga/ports";
-import type { Link } from "../../adapters/nats/link.ts";
+import type { AskOptions, Link } from "../../adapters/nats/link.ts";
 import { natsStore } from "../../adapters/nats/store.ts";
-import { type NatsServer, startNats } from "./server.ts";
+import { beside, roomOf } from "../support/beside.ts";
+import { startNats } from "./server.ts";
+import { openLink } from "./support.ts";
 import { eventually, failureOf, type Stores, storesOn, until } from "./store_support.ts";
 
-let server: NatsServer;
-let stores: Stores;
-
-beforeEach(async () => {
-  server = await startNats();
-  stores = storesOn(server);
-});
-afterEach(async () => {
-  await stores[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
+const test = beside(6, async () => {
+  const server = await startNats();
+  return roomOf({ server, stores: storesOn(server) });
 });
 
 const MAY_BE = ["TRANSPORT", "UNAVAILABLE"];
 
 describe("a server that was killed", () => {
-  test("what was acknowledged is there when it is back, and everything goes on", async () => {
+  test("what was acknowledged is there when it is back, and everything goes on", async ({ server, stores }) => {
     const [{ store, logs }, { store: other }] = [await stores.open(), await stores.open()];
     const kept = new Map<string, number>();
     let writing = true;
@@ -43,9 +38,9 @@ describe("a server that was killed", () => {
     await Promise.all(writers);
     for (const [key, revision] of kept) expect((await other.get(key))?.revision).toBe(revision);
     expect(logs.filter(({ event }) => event === "nats.store_lost")).toEqual([]);
-  }, 60_000);
+  });
 
-  test("while it is away every operation fails soon, and a watch breaks off", async () => {
+  test("while it is away every operation fails soon, and a watch breaks off", async ({ server, stores }) => {
     const { store } = await stores.open();
     const watch = store.watch("")[Symbol.asyncIterator]();
     expect((await watch.next()).value).toEqual({ type: "ready" });
@@ -69,9 +64,9 @@ describe("a server that was killed", () => {
     await store.put("a", "1");
     expect((await again.next()).value).toMatchObject({ type: "put", entry: { key: "a" } });
     await again.return?.();
-  }, 60_000);
+  });
 
-  test("a restart that is too short for a heartbeat to fail breaks a watch off all the same", async () => {
+  test("a restart that is too short for a heartbeat to fail breaks a watch off all the same", async ({ server, stores }) => {
     const { store } = await stores.open();
     const watch = store.watch("")[Symbol.asyncIterator]();
     await watch.next();
@@ -80,11 +75,11 @@ describe("a server that was killed", () => {
     const error = await broken;
     expect(error?.code).toBe("TRANSPORT");
     expect(error?.message).toContain("the connection was lost");
-  }, 60_000);
+  });
 });
 
 describe("a server that stands still", () => {
-  test("operations fail in seconds, a watch notices it, and both go on afterwards", async () => {
+  test("operations fail in seconds, a watch notices it, and both go on afterwards", async ({ server, stores }) => {
     const { store } = await stores.open();
     await store.put("a", "1");
     const watch = store.watch("")[Symbol.asyncIterator]();
@@ -99,9 +94,9 @@ describe("a server that stands still", () => {
     const entry = await eventually("it is read", () => store.get("a"));
     expect(entry?.value).toBe("1");
     await eventually("it is written", () => store.put("a", "2", { expected: entry!.revision }));
-  }, 60_000);
+  });
 
-  test("times to live go on while it stands still", async () => {
+  test("times to live go on while it stands still", async ({ server, stores }) => {
     const { store } = await stores.open();
     await store.put("a", "", { ttl: 1500 });
     await store.put("b", "", { ttl: 60_000 });
@@ -111,13 +106,13 @@ describe("a server that stands still", () => {
     server.resume();
     expect(await eventually("it is read", () => store.get("a"))).toBeUndefined();
     expect(await eventually("it is read", () => store.get("b"))).toBeDefined();
-  }, 60_000);
+  });
 });
 
 describe("a server that has lost its files", () => {
   test(
     "the store is there again, empty; revisions go on growing, and no old one fits a new entry",
-    async () => {
+    async ({ server, stores }) => {
       const [{ store, logs }, { store: other }] = [await stores.open(), await stores.open()];
       const before: number[] = [];
       for (let at = 0; at < 20; at++) before.push(await store.put("a", `${at}`));
@@ -138,10 +133,9 @@ describe("a server that has lost its files", () => {
       expect(logs.filter(({ event }) => event === "nats.store_lost")).toHaveLength(1);
       expect(logs.filter(({ level }) => level === "error")).toHaveLength(1);
     },
-    60_000,
   );
 
-  test("what is written into a stream that is not ready yet is written again when it is", async () => {
+  test("what is written into a stream that is not ready yet is written again when it is", async ({ stores }) => {
     const { store, link } = await stores.open();
     const old = await store.put("a", "1");
     const { streams } = link.jetstream!.manager;
@@ -154,9 +148,32 @@ describe("a server that has lost its files", () => {
     expect(revision).toBeGreaterThan(old);
     const { store: other } = await stores.open();
     expect(await other.get("a")).toEqual({ key: "a", value: "2", revision });
-  }, 60_000);
+  });
 
-  test("a stream that was deleted under a running server is made again", async () => {
+  test("what is written first stays, also when another one purges at the same time", async ({ server }) => {
+    await using link = await openLink(server.ws, { cluster: "purged" });
+    const purge = (seq: number): Promise<unknown> =>
+      link.ask("$JS.API.STREAM.PURGE.CATGA_purged_kv", JSON.stringify({ seq }));
+    let late: Promise<unknown> | undefined;
+    const slow: Link = Object.create(link, {
+      ask: {
+        value: async (subject: string, payload: string, options?: AskOptions) => {
+          const answer = await link.ask(subject, payload, options);
+          if (!subject.includes("PURGE")) return answer;
+          // As a server does that saw an empty stream, and waited.
+          const { seq } = JSON.parse(payload);
+          late ??= sleep(50).then(() => purge(seq + 1000));
+          return answer;
+        },
+      },
+    });
+    await using store = await natsStore(slow);
+    const revision = await store.put("a", "1");
+    await late;
+    expect(await store.get("a")).toMatchObject({ value: "1", revision });
+  });
+
+  test("a stream that was deleted under a running server is made again", async ({ stores }) => {
     const [{ store, link }, { store: other }] = [await stores.open(), await stores.open()];
     const old = await store.put("a", "1");
     const watch = other.watch("")[Symbol.asyncIterator]();
@@ -168,14 +185,14 @@ describe("a server that has lost its files", () => {
     expect(await store.put("a", "3", { expected: "absent" })).toBeGreaterThan(old);
     expect(await broken).toBe("TRANSPORT");
     expect((await other.list("")).map(({ value }) => value)).toEqual(["3"]);
-  }, 60_000);
+  });
 });
 
 describe("an answer that is lost", () => {
   type Lose = "before" | "after" | undefined;
 
   /** A link that loses the answers of writes, before they are done or after. */
-  async function losing(): Promise<{ readonly link: Link; lose: Lose }> {
+  async function losing(stores: Stores): Promise<{ readonly link: Link; lose: Lose }> {
     const { link } = await stores.open();
     const state: { lose: Lose } = { lose: undefined };
     const ask: Link["ask"] = async (subject, payload, options) => {
@@ -190,8 +207,8 @@ describe("an answer that is lost", () => {
     return Object.assign(state, { link: Object.create(link, { ask: { value: ask } }) as Link });
   }
 
-  test("is settled by reading back: a write that was done is answered as one", async () => {
-    const way = await losing();
+  test("is settled by reading back: a write that was done is answered as one", async ({ stores }) => {
+    const way = await losing(stores);
     const store = await natsStore(way.link);
     for (const [at, options] of [{}, { expected: "absent" as const }, { ttl: 60_000 }].entries()) {
       const key = `${at}`;
@@ -208,8 +225,8 @@ describe("an answer that is lost", () => {
     await store[Symbol.asyncDispose]();
   });
 
-  test("is a failure that says so where that does not tell", async () => {
-    const way = await losing();
+  test("is a failure that says so where that does not tell", async ({ stores }) => {
+    const way = await losing(stores);
     const store = await natsStore(way.link);
     const revision = await store.put("a", "1");
     way.lose = "before";
@@ -224,7 +241,7 @@ describe("an answer that is lost", () => {
 });
 
 describe("whoever no longer waits", () => {
-  test("is let go at once, also from a server that stands still", async () => {
+  test("is let go at once, also from a server that stands still", async ({ server, stores }) => {
     const { store } = await stores.open();
     await store.put("a", "1");
     server.pause();
@@ -245,5 +262,5 @@ describe("whoever no longer waits", () => {
     controller.abort();
     expect(await Promise.all(works)).toEqual(["CANCELLED", "CANCELLED", "CANCELLED", "CANCELLED", undefined]);
     server.resume();
-  }, 30_000);
+  });
 });

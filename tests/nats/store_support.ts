@@ -38,7 +38,11 @@ export function storesOn(server: NatsServer): Stores {
       const logs: LogEntry[] = [];
       const runtime = skewed(opened.length % 2 === 0 ? 1 : -1, logs);
       const link = await openLink(server.ws, { cluster, runtime });
-      const store = await natsStore(link, options);
+      // A link that nobody closes looks for its server for ever, and Node does not end.
+      const store = await natsStore(link, { bytes: 2 ** 27, ...options }).catch(async (thrown) => {
+        await link[Symbol.asyncDispose]();
+        throw thrown;
+      });
       const node = { store, link, logs };
       opened.push(node);
       return node;

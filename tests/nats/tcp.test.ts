@@ -7,6 +7,7 @@ import { nats as onDeno } from "@catga/catga/nats/deno";
 import { nats } from "@catga/catga/nats/node";
 import { systemRuntime } from "@catga/catga/ports";
 import { transportConformance, type TransportNode, type TransportUnderTest } from "@catga/catga/testing";
+import { beside } from "../support/beside.ts";
 import { failed, sleep, until } from "./support.ts";
 import { type NatsServer, startNats } from "./server.ts";
 
@@ -18,8 +19,11 @@ afterAll(() => server[Symbol.asyncDispose]());
 
 const runtime = systemRuntime({ log: () => {} });
 
+let clusters = 0;
+
 async function overTcp(): Promise<TransportUnderTest> {
-  const backends = await Promise.all([1, 2, 3].map(() => nats(server.url, { runtime })));
+  const cluster = `t${clusters++}`;
+  const backends = await Promise.all([1, 2, 3].map(() => nats(server.url, { runtime, cluster })));
   const open = (at: number, id: string, endpoint = id): TransportNode => {
     const self = { id, endpoint };
     return { self, transport: backends[at]!.open({ self, runtime }).transport };
@@ -36,9 +40,52 @@ async function overTcp(): Promise<TransportUnderTest> {
   };
 }
 
+// A process has one kind of connection at a time: those by TCP run beside each other, and end before the next begin.
+const byTcp = beside(8);
+const byWebSocket = beside(2);
+
 describe("NATS by TCP is a transport", () => {
-  for (const { name, run } of transportConformance(overTcp)) test(name, run);
+  for (const { name, run } of transportConformance(overTcp)) byTcp(name, run);
 });
+
+for (const [kind, test, where] of [["TCP", byTcp, "url"], ["WebSocket", byWebSocket, "ws"]] as const) {
+  describe(`by ${kind}`, () => {
+    const settings = { runtime, pingInterval: 100, connectTimeout: 1000, reconnectWait: 50 };
+    const self = { id: "a", endpoint: "a" };
+
+    test("a server that stands still with much that it does not take is found dead", async () => {
+      await using server = await startNats({ jetstream: false });
+      await using backend = await nats(server[where], settings);
+      const { transport } = backend.open({ self, runtime });
+      await transport.serve(self, () => new Promise(() => {}));
+      server.pause();
+      const frame = new Uint8Array(4_000_000);
+      const ends = Array.from({ length: 10 }, () => failed(transport.exchange(self, frame, () => {})));
+      expect(new Set(await Promise.all(ends))).toEqual(new Set(["TRANSPORT"]));
+      expect(backend.status).toBe("away");
+      server.resume();
+      await until(() => backend.status === "connected");
+    });
+
+    test("and left for another one, before it goes on", async () => {
+      await using server = await startNats({ jetstream: false });
+      await using other = await startNats({ jetstream: false });
+      await other.kill();
+      await using backend = await nats([server[where], other[where]], settings);
+      await other.restart();
+      let again = 0;
+      backend.onStatus((status) => status === "connected" && again++);
+      const { transport } = backend.open({ self, runtime });
+      await transport.serve(self, () => new Promise(() => {}));
+      server.pause();
+      const frame = new Uint8Array(4_000_000);
+      const ends = Array.from({ length: 10 }, () => failed(transport.exchange(self, frame, () => {})));
+      await Promise.all(ends);
+      await until(() => again === 1);
+      expect((await backend.health()).healthy).toBe(true);
+    });
+  });
+}
 
 describe("the entries", () => {
   test("for Deno hands on what is connected with", async () => {
@@ -67,49 +114,5 @@ describe("the entries", () => {
   test("for Node encrypt when they are told so", async () => {
     // The server takes nothing encrypted.
     expect(await failed(nats(server.url.replace("nats:", "tls:"), { runtime }))).toBe("UNAVAILABLE");
-  });
-});
-
-describe.each([["TCP", "url"], ["WebSocket", "ws"]] as const)("by %s", (_kind, where) => {
-  const settings = { runtime, pingInterval: 100, connectTimeout: 3000, reconnectWait: 50 };
-  const self = { id: "a", endpoint: "a" };
-
-  test("a server that stands still with much that it does not take is found dead", async () => {
-    await using backend = await nats(server[where], settings);
-    const { transport } = backend.open({ self, runtime });
-    await transport.serve(self, () => new Promise(() => {}));
-    server.pause();
-    try {
-      const frame = new Uint8Array(4_000_000);
-      const ends = Array.from({ length: 10 }, () => failed(transport.exchange(self, frame, () => {})));
-      expect(new Set(await Promise.all(ends))).toEqual(new Set(["TRANSPORT"]));
-      expect(backend.status).toBe("away");
-    } finally {
-      server.resume();
-    }
-    await until(() => backend.status === "connected");
-  });
-
-  test("and left for another one, before it goes on", async () => {
-    const other = await startNats({ jetstream: false });
-    await other.kill();
-    const backend = await nats([server[where], other[where]], settings);
-    await other.restart();
-    let again = 0;
-    backend.onStatus((status) => status === "connected" && again++);
-    const { transport } = backend.open({ self, runtime });
-    await transport.serve(self, () => new Promise(() => {}));
-    server.pause();
-    try {
-      const frame = new Uint8Array(4_000_000);
-      const ends = Array.from({ length: 10 }, () => failed(transport.exchange(self, frame, () => {})));
-      await Promise.all(ends);
-      await until(() => again === 1);
-      expect((await backend.health()).healthy).toBe(true);
-    } finally {
-      server.resume();
-    }
-    await backend[Symbol.asyncDispose]();
-    await other[Symbol.asyncDispose]();
   });
 });

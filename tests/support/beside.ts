@@ -2,9 +2,6 @@
 
 import { afterAll, test } from "bun:test";
 
-/** How many tests may have begun before their turn, in lanes: a run of a few of them begins few of the others. */
-const AHEAD = 2;
-
 /** Defines a test that is given what it needs for itself alone. */
 export type TestBeside<Room> = (name: string, body: (room: Room) => Promise<void>, timeout?: number) => void;
 
@@ -25,10 +22,10 @@ export function beside<Room extends AsyncDisposable | undefined>(
 ): TestBeside<Room> {
   const runs: Run[] = [];
   const underWay: Set<Promise<void>> = new Set();
-  let [begun, wanted] = [0, 0];
+  let begun = 0;
 
   function fill(): void {
-    while (underWay.size < lanes && begun < Math.min(runs.length, wanted + 1 + AHEAD * lanes)) {
+    while (underWay.size < lanes && begun < runs.length) {
       const { begin, ended } = runs[begun++]!;
       const work = begin().then(ended.resolve, ended.reject).finally(() => {
         underWay.delete(work);
@@ -38,7 +35,7 @@ export function beside<Room extends AsyncDisposable | undefined>(
     }
   }
 
-  // Those that were begun and whose turn does not come.
+  // Where only some are run, others may be under way.
   afterAll(async () => {
     begun = runs.length;
     await Promise.all(underWay);
@@ -54,7 +51,6 @@ export function beside<Room extends AsyncDisposable | undefined>(
     };
     const at = runs.push({ begin, ended }) - 1;
     test(name, () => {
-      wanted = at;
       begun = Math.max(begun, at);
       fill();
       return ended.promise;

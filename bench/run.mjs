@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Measures the rows of plan.mjs and writes results.md.
-//   node bench/run.mjs [--only send,remote] [--runtime bun,deno,node] [--quick] [--report]
-// Rows that are not run keep what .out/ holds of them. --quick looks whether everything works, and leaves its
-// table in .out/quick/. --report measures nothing and writes the table anew.
+//   node bench/run.mjs [--only send,remote] [--runtime bun,deno,node] [--rounds 3] [--quick] [--report]
+// Rows that are not run keep what .out/ holds of them. --rounds takes fewer than the rows say. --quick looks whether
+// everything works, and leaves its table in .out/quick/. --report measures nothing and writes the table anew.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -21,6 +21,7 @@ const { values: flags } = parseArgs({
   options: {
     only: { type: "string", default: Object.keys(rows).join(",") },
     runtime: { type: "string", default: "bun,deno,node" },
+    rounds: { type: "string" },
     quick: { type: "boolean", default: false },
     report: { type: "boolean", default: false },
   },
@@ -92,7 +93,7 @@ async function measureRow(name, runtime) {
   const row = rows[name];
   if (row.only !== undefined && !row.only.includes(runtime.name)) return;
   const candidates = row.candidates.filter((each) => row.onlyOn?.[each]?.includes(runtime.name) ?? true);
-  const rounds = Math.min(row.rounds ?? Infinity, effort.rounds[row.kind]);
+  const rounds = Math.min(row.rounds ?? Infinity, Number(flags.rounds ?? Infinity), effort.rounds[row.kind]);
   const figures = {};
   const errors = {};
   for (let round = 1; round <= rounds; round++) {

@@ -6,7 +6,7 @@ import type { Clock } from "../ports/runtime.ts";
 import type { Delivery } from "../ports/queue.ts";
 import { IDEMPOTENCY_KEY } from "../durable/idempotency/call_key.ts";
 import { namedHeader } from "../internal/named_header.ts";
-import { isParcel, originOfParcel, parcelOf } from "./parcels.ts";
+import { isParcel, originOfParcel, parcelOf } from "../durable/parcels.ts";
 
 /** What handling a command that waited in a queue needs. */
 export interface QueuedCommandHost {

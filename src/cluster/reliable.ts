@@ -1,5 +1,4 @@
-import { failure, type Fault, type Result, systemFault } from "../result.ts";
-import { within } from "../internal/within.ts";
+import { failure, type Result, systemFault } from "../result.ts";
 import type { Contract } from "../message/contract.ts";
 import { contractOf } from "../message/contract.ts";
 import type { Message } from "../message/message.ts";
@@ -9,10 +8,10 @@ import { Consumer, type ConsumerHost, type ConsumerStats } from "../durable/cons
 import { deadLetters } from "../durable/dead_letters.ts";
 import { deliveryName } from "../durable/dead_letters_name.ts";
 import { COMMANDS, keepingCommands, topicOfCommand } from "../durable/command_group.ts";
+import { type Hearing, hearing, tries } from "../durable/heard_event.ts";
 import { JoinedPushes } from "../durable/joined_pushes.ts";
 import { Quarantine } from "../durable/quarantine.ts";
 import { inbox } from "../durable/records/inbox.ts";
-import type { Delivery } from "../ports/queue.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Storage } from "../ports/storage.ts";
 import { json } from "../wire/json.ts";
@@ -20,20 +19,12 @@ import { encodeParcel, type Parcel } from "../wire/parcel.ts";
 import { type DeliveryOptions, readDeliveries } from "./delivery_options.ts";
 import type { Membership } from "./membership.ts";
 import { signalsOf, wireOf } from "./outgoing.ts";
-import { isParcel, originOfParcel, parcelOf } from "./parcels.ts";
 import { handleQueued } from "./queued_command.ts";
 import type { ReliableHost } from "./reliable_host.ts";
 import { refuseHearer } from "./reliable_refusal.ts";
 
-/** How often a delivery is tried, and after how long, in ms, it is handed out again, where its contract does not say. */
-const ATTEMPTS = 3;
-const REDELIVER = [5000, 60_000];
-const DAY = 86_400_000;
-/** How many leases a delivery that was done is known for at least. */
-const LEASES = 10;
-
 /** What the consumers of a node differ in. */
-type OwnPart = Pick<ConsumerHost, "idle" | "attempts" | "redeliver" | "marks" | "markOf" | "handle">;
+type OwnPart = Partial<Hearing> & Pick<ConsumerHost, "idle" | "attempts" | "redeliver" | "handle">;
 
 /** The reliable events of a node: published into the queue, and taken from it for each handler on its own. */
 export class Reliable {
@@ -116,31 +107,20 @@ export class Reliable {
   #handling(contract: Contract): Consumer {
     const { engine: { runtime: { clock } }, host, timeout } = this.#host;
     return this.#consumer(topicOfCommand(contract.type), COMMANDS, {
-      attempts: ATTEMPTS,
-      redeliver: REDELIVER,
+      ...tries,
       handle: (delivery, signal) => handleQueued(contract, delivery, signal, { host, clock, timeout }),
     });
   }
 
   /** Takes an event for one of its handlers. */
   #hearer(contract: Contract, name: string, at: number): Consumer {
-    const { node, marks, options: { lease, away } } = this.#host;
-    const { type, delivery: policy = {} } = contract;
-    const { qos = 1, to = "service", attempts = ATTEMPTS, redeliver = REDELIVER, window = DAY } = policy;
-    const handler = `${this.#host.service}/${name}`;
-    const group = to === "nodes" ? `${handler}@${node}` : handler;
+    const { engine, host, node, marks, service, timeout, options: { lease, away } } = this.#host;
+    const to = contract.delivery?.to ?? "service";
+    const group = to === "nodes" ? `${service}/${name}@${node}` : `${service}/${name}`;
     refuseHearer(this.#host, contract, name, at, group);
-    return this.#consumer(type, group, {
+    return this.#consumer(contract.type, group, {
       idle: to === "nodes" ? away : undefined,
-      attempts,
-      redeliver,
-      // What was done may be handed out again once the lease is over.
-      marks: qos === 2 ? marks(Math.max(window, LEASES * lease)) : undefined,
-      markOf: (delivery) => {
-        const parcel = parcelOf(delivery, type);
-        return isParcel(parcel) ? parcel.id : delivery.id;
-      },
-      handle: (delivery, signal) => this.#handle(contract, at, group, delivery, signal),
+      ...hearing({ engine, contract, at, group, host, timeout, lease, marks }),
     });
   }
 
@@ -159,36 +139,7 @@ export class Reliable {
       ...own,
     });
   }
-
-  /** Tries a delivery once, and waits for a handler that goes on after its time, so that none runs beside the next. */
-  async #handle(
-    contract: Contract,
-    at: number,
-    group: string,
-    delivery: Delivery,
-    signal: AbortSignal,
-  ): Promise<Result<void, Fault>> {
-    const { engine, host, timeout, options } = this.#host;
-    const { clock } = this.#runtime;
-    const parcel = parcelOf(delivery, contract.type);
-    if (!isParcel(parcel)) return failure(parcel);
-    const origin = originOfParcel(parcel, host, signal, clock.mono() + (contract.timeout ?? timeout));
-    origin.delivery = { group, attempt: delivery.attempt };
-    const result = await engine.tellOne(
-      { kind: contract.kind, type: contract.type, body: parcel.body },
-      at,
-      origin,
-    );
-    const still = result.ok ? undefined : origin.context?.late?.handling;
-    if (still !== undefined) await within(clock, still.then(nothing, nothing), options.lease);
-    // It was read, so it is a call of its handler that could not be, which may heal.
-    return result.ok || result.error.code !== "SERIALIZATION"
-      ? result
-      : failure({ ...result.error, code: "INTERNAL" });
-  }
 }
-
-function nothing(): void {}
 
 /** What a {@linkcode Reliable} is made of, for a node. */
 export interface ReliableParts {

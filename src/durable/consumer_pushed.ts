@@ -4,10 +4,11 @@ import { Engine } from "../mediator/mediator.ts";
 import type { Frame } from "../ports/transport.ts";
 import type { Store } from "../ports/store.ts";
 import { Round } from "./consumer_round.ts";
-import { PushedHandler } from "./consumer_pushed_handler.ts";
+import { pushedHandlers } from "./consumer_pushed_handlers.ts";
 import { PushedInHands } from "./consumer_pushed_item.ts";
 import { deadLetters } from "./dead_letters.ts";
 import { Grip } from "./grip.ts";
+import type { Hearing } from "./heard_event.ts";
 import { Quarantine } from "./quarantine.ts";
 import { refuseUnkept } from "./refuse_unkept.ts";
 
@@ -98,23 +99,22 @@ export function handlePushed(
   const { runtime } = mediator;
   const letters = deadLetters(store, { runtime });
   const quarantine = new Quarantine(runtime.clock);
-  const handlers = PushedHandler.all(mediator, { store, service, timeout });
+  const handlers = pushedHandlers(mediator, { store, service, timeout });
   const working = new Set<string>();
 
-  async function handle(handler: PushedHandler, item: PushedDelivery): Promise<number | undefined> {
+  async function handle(hearing: Hearing, item: PushedDelivery): Promise<number | undefined> {
     const { topic, group, key, payload, pushed, within = WITHIN } = item;
     const delivery = new PushedInHands(item);
     const grip = new Grip(delivery, within, runtime, runtime.clock.mono());
     const round = new Round(
       {
-        ...handler.policy(within),
+        ...hearing,
         store,
         runtime,
         quarantine,
         topic,
         group,
         lease: within,
-        handle: (given, signal) => handler.handle(given, signal, within),
         bury: ({ id }, fault, tries) =>
           letters.put({ topic, group, id, key, payload, pushed, ...tries, fault }),
         isFull: () => working.size >= concurrency,
@@ -147,7 +147,7 @@ export function handlePushed(
     working.add(name);
     let delay: number | undefined;
     try {
-      delay = await handle(handler, item);
+      delay = await handle(handler(item.within ?? WITHIN), item);
     } catch (thrown) {
       const why = thrown instanceof Error ? thrown.message : String(thrown);
       throw refused("UNAVAILABLE", item, `it is not known to be done: ${why}`);

@@ -16,7 +16,9 @@ export class Grip {
   readonly #lease: number;
   readonly #runtime: Runtime;
   readonly #over: AbortController = new AbortController();
-  readonly #closed: AbortController = new AbortController();
+  /** Made when somebody looks: few do, and to abort costs more than all else. */
+  #closing: AbortController | undefined;
+  #isClosed = false;
   #stop: () => void;
   /** When the lease is over, by the monotonic clock, as far as this process can know. */
   #until: number;
@@ -40,7 +42,9 @@ export class Grip {
 
   /** Aborts when this process does nothing more about it. */
   get closed(): AbortSignal {
-    return this.#closed.signal;
+    this.#closing ??= new AbortController();
+    if (this.#isClosed) this.#closing.abort();
+    return this.#closing.signal;
   }
 
   /** Whether it has to be given back. */
@@ -78,10 +82,10 @@ export class Grip {
       try {
         return await this.#ask(work);
       } catch (thrown) {
-        if (!mayHeal(thrown) || enough?.(failures) || this.#closed.signal.aborted) throw thrown;
+        if (!mayHeal(thrown) || enough?.(failures) || this.#isClosed) throw thrown;
         const delay = backoff(failures, DELAY, LONGEST, random.u32());
         if (clock.mono() + delay >= this.#until) throw thrown;
-        await sleep(clock, delay, this.#closed.signal);
+        await sleep(clock, delay, this.closed);
       }
     }
   }
@@ -89,17 +93,28 @@ export class Grip {
   /** It is done with, or left to whoever gets it once its lease is over. */
   close(): void {
     this.#stop();
-    this.#closed.abort();
+    this.#isClosed = true;
+    this.#closing?.abort();
     this.#asked?.giveUp();
   }
 
   /** Waits for an answer, but not for ever: whether it came in time is looked at when the lease is extended. */
   #ask<T>(work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const why = `Nobody said what came of "${this.#delivery.id}"`;
-      const giveUp = (): void => reject(new CatgaError(systemFault("TRANSPORT", why)));
-      this.#asked = { since: this.#runtime.clock.mono(), giveUp };
-      work().then(resolve, reject);
+      const giveUp = (): void => {
+        reject(new CatgaError(systemFault("TRANSPORT", `Nobody said what came of "${this.#delivery.id}"`)));
+      };
+      const asked = this.#asked = { since: this.#runtime.clock.mono(), giveUp };
+      const answered = (): void => {
+        if (this.#asked === asked) this.#asked = undefined;
+      };
+      work().then((value) => {
+        answered();
+        resolve(value);
+      }, (thrown: unknown) => {
+        answered();
+        reject(thrown);
+      });
     });
   }
 

@@ -1,9 +1,8 @@
 import { type Fault, systemFault } from "../result.ts";
-import type { Host, Origin } from "../mediator/context.ts";
+import { type Host, Origin } from "../mediator/context.ts";
 import type { Delivery } from "../ports/queue.ts";
 import { json } from "../wire/json.ts";
 import { decodeParcel, type Parcel } from "../wire/parcel.ts";
-import { originOf } from "./received.ts";
 
 /** The message in a delivery, or why it cannot be read. */
 export function parcelOf(delivery: Delivery, type: string): Parcel | Fault {
@@ -27,9 +26,15 @@ export function isParcel(read: Parcel | Fault): read is Parcel {
 
 /** Where a message from a queue comes from, for its context. */
 export function originOfParcel(parcel: Parcel, host: Host, signal: AbortSignal, deadline: number): Origin {
-  const origin = originOf({ ...parcel, remaining: -1 }, host, 0);
+  const origin = new Origin();
+  origin.host = host;
+  origin.id = parcel.id;
+  origin.correlationId = parcel.correlationId;
+  origin.causationId = parcel.causationId;
+  origin.headers = parcel.headers;
   origin.signal = signal;
   origin.bounded = true;
+  origin.watched = true;
   origin.deadline = deadline;
   return origin;
 }

@@ -136,6 +136,7 @@ export const brokerRows = {
     title: "What JetStream keeps, taken with an acknowledgement each",
     kind: "figures",
     script: "rows/nats_jobs.ts",
+    effort: { warmup: 2000, ms: 2000 },
     rates: ["perSecond"],
     figures: { perSecond: "a second", cpu: "CPU µs each, of both processes" },
     broker: () => "nats",

@@ -61,7 +61,7 @@ export async function stop(child) {
 /** Two neighbouring ports that nobody listens on. */
 export async function freePorts() {
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
     if ((await free(port)) && (await free(port + 1))) return port;
   }
 }

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { ask } from "./ask.ts";
-import { freePorts } from "./ports.ts";
+import { freePorts } from "../support/ports.ts";
 
 export const root: string = fileURLToPath(new URL("../../", import.meta.url));
 const main = "examples/orders/main.ts";

@@ -1,7 +1,7 @@
 import { end, type NodeProcess, pause, runtimes, start, startAgain, until } from "./cluster.ts";
 import { Who } from "./nats_node.ts";
 import { type OnNats, onNats } from "./nats_outage.ts";
-import { freePorts } from "./ports.ts";
+import { freePorts } from "../support/ports.ts";
 import { Report } from "./report.ts";
 
 const HOUR = 3_600_000;

@@ -6,7 +6,7 @@ import { api } from "../../examples/orders/api.ts";
 import { CreateOrder, GetOrder, type Order, WatchOrders } from "../../examples/orders/contracts.ts";
 import { ask } from "./ask.ts";
 import { end, healthOf, runtimes, start, until } from "./cluster.ts";
-import { freePorts } from "./ports.ts";
+import { freePorts } from "../support/ports.ts";
 import { withShop } from "./shop.ts";
 
 const order = { productId: "product-123", quantity: 2 };

@@ -2,27 +2,17 @@
 
 import { describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EventStore, NewEvent, StoredEvent } from "@catga/catga/ports";
 import { natsEvents } from "../../adapters/nats/events.ts";
 import { natsEventsCopy } from "../../adapters/nats/events_copy.ts";
+import { freePort } from "../support/ports.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { openLink } from "./support.ts";
 
 const eventOf = (id: string): NewEvent => ({ id, type: "t", data: `{"n":"${id}"}` });
-
-/** A port that is free just now. */
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 /** Two servers, joined as hub and leaf, each with a JetStream domain of its own. */
 async function regions(): Promise<{ readonly eu: NatsServer; readonly us: NatsServer } & AsyncDisposable> {

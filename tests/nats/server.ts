@@ -1,23 +1,18 @@
 /** A nats-server of the tests' own: on free ports of this machine, with its files in a folder that goes with it. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../support/ports.ts";
 
 export interface NatsServerOptions {
   /** Lines for the server's configuration, such as who may come in. */
   readonly settings?: string;
+  /** What its WebSocket is encrypted by, such as `tls { cert_file: … }`. @default nothing */
+  readonly wss?: string;
   /** Whether it keeps anything. @default true */
   readonly jetstream?: boolean;
   /** How much it may keep, such as `80MB`. @default as much as the disk has room for */
@@ -44,26 +39,25 @@ export interface NatsServer extends AsyncDisposable {
 
 /** Begins a server; resolves when it takes connections. Fails, and says what to install, where there is none. */
 export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const { settings = "", jetstream = true, room } = options;
+  const { settings = "", wss = "no_tls: true", jetstream = true, room } = options;
   const folder = mkdtempSync(join(tmpdir(), "catga-nats-"));
   const files = options.files ?? join(folder, "files");
   const most = room === undefined ? "" : `, max_file: ${room}`;
-  const ports = { nats: -1, ws: -1 };
+  const ports = { nats: 0, ws: 0 };
   let child: ChildProcess | undefined;
 
-  async function begin(): Promise<void> {
-    const told = join(folder, "ports");
+  /** Answers whether it got its ports. */
+  async function begin(): Promise<boolean> {
     const log = join(folder, "log");
-    for (const left of [told, log]) rmSync(left, { recursive: true, force: true });
-    for (const needed of [told, files]) mkdirSync(needed, { recursive: true });
+    rmSync(log, { force: true });
+    mkdirSync(files, { recursive: true });
     writeFileSync(
       join(folder, "server.conf"),
       [
         `host: 127.0.0.1`,
         `port: ${ports.nats}`,
-        `websocket { host: 127.0.0.1, port: ${ports.ws}, no_tls: true }`,
+        `websocket { host: 127.0.0.1, port: ${ports.ws}, ${wss} }`,
         jetstream ? `jetstream { store_dir: "${files}"${most} }` : "",
-        `ports_file_dir: "${told}"`,
         `log_file: "${log}"`,
         settings,
       ].join("\n"),
@@ -77,12 +71,12 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     started.stderr.setEncoding("utf8").on("data", (text: string) => failure += text);
     const said = (): string => existsSync(log) ? readFileSync(log, "utf8").slice(-2000) : "";
     for (let waited = 0; waited < 20_000; waited += 10) {
-      const found = readPorts(told);
-      if (found !== undefined && said().includes("Server is ready")) return void Object.assign(ports, found);
+      if (said().includes("Server is ready")) return true;
       if (failure !== "" || started.exitCode !== null) break;
       await sleep(10);
     }
     if (started.exitCode === null) started.kill("SIGKILL");
+    if (said().includes("address already in use")) return false;
     throw new Error(
       `nats-server did not begin: ${failure}${said()}. Install it with "apt-get install nats-server"`,
     );
@@ -102,10 +96,16 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     rmSync(folder, { recursive: true, force: true });
   };
   process.once("exit", end);
-  await begin().catch((error) => {
+  try {
+    // Somebody else may take a port before it does.
+    for (let tries = 0; tries < 5; tries++) {
+      [ports.nats, ports.ws] = await freePorts(2) as [number, number];
+      if (await begin()) break;
+    }
+  } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
-  });
+  }
   return {
     get url() {
       return `nats://127.0.0.1:${ports.nats}`;
@@ -123,7 +123,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     restart: async ({ loseFiles = false } = {}) => {
       await kill();
       if (loseFiles) rmSync(files, { recursive: true, force: true });
-      await begin();
+      if (!await begin()) throw new Error(`nats-server did not get port ${ports.nats} or ${ports.ws} back`);
     },
     [Symbol.asyncDispose]: async () => {
       process.removeListener("exit", end);
@@ -137,17 +137,3 @@ function binary(): string {
   if (process.env["NATS_SERVER"] !== undefined) return process.env["NATS_SERVER"];
   return existsSync("/usr/sbin/nats-server") ? "/usr/sbin/nats-server" : "nats-server";
 }
-
-function readPorts(folder: string): { nats: number; ws: number } | undefined {
-  for (const name of readdirSync(folder)) {
-    try {
-      const told = JSON.parse(readFileSync(join(folder, name), "utf8"));
-      return { nats: portOf(told.nats), ws: portOf(told.websocket) };
-    } catch {
-      // Not written to its end yet.
-    }
-  }
-  return undefined;
-}
-
-const portOf = (urls: readonly string[]): number => Number(new URL(urls[0]!).port);

@@ -1,13 +1,13 @@
 /** The store on three servers that keep each message thrice: what one of them alone must not decide. */
 
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { storeConformance } from "@catga/catga/testing";
 import { type NatsStore, natsStore } from "../../adapters/nats/store.ts";
 import { beside } from "../support/beside.ts";
 import { type NatsServer, startNats } from "./server.ts";
 import { eventually, skewed } from "./store_support.ts";
+import { freePorts } from "../support/ports.ts";
 import { openLink, type TestLink } from "./support.ts";
 
 /** Three servers, and stores on the first two of them. */
@@ -20,14 +20,6 @@ interface Three {
 const ended: AsyncDisposable[] = [];
 let calm: Three;
 let shaken: Three;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function open({ links, stores }: Three, server: NatsServer): Promise<NatsStore> {
   return await eventually("the servers agree", async () => {
@@ -46,7 +38,7 @@ async function open({ links, stores }: Three, server: NatsServer): Promise<NatsS
 }
 
 async function three(): Promise<Three> {
-  const ports = [await freePort(), await freePort(), await freePort()];
+  const ports = await freePorts(3);
   const routes = ports.map((port) => `"nats://127.0.0.1:${port}"`).join(", ");
   const servers = await Promise.all(ports.map((port, at) =>
     startNats({

@@ -24,7 +24,7 @@ const file = (name: string, text: string): string => {
 };
 const trusted = file("authority.pem", authority);
 const files = `cert_file: "${file("own.pem", own.cert)}", key_file: "${file("own.key", own.key)}"`;
-const encrypted = `tls { ${files} }\nwebsocket { host: 127.0.0.1, port: -1, tls { ${files} } }`;
+const encrypted = `tls { ${files} }`;
 const runtime = systemRuntime({ log: () => {} });
 
 const tcp = ({ url }: NatsServer, tls?: NatsTls, options: NatsOptions = {}): ReturnType<typeof nats> =>
@@ -32,7 +32,7 @@ const tcp = ({ url }: NatsServer, tls?: NatsTls, options: NatsOptions = {}): Ret
 
 let server: NatsServer;
 beforeAll(async () => {
-  server = await startNats({ settings: encrypted, jetstream: false });
+  server = await startNats({ settings: encrypted, wss: encrypted, jetstream: false });
 });
 afterAll(async () => {
   await server[Symbol.asyncDispose]();

@@ -2,12 +2,12 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createClient } from "@redis/client";
+import { freePort } from "../support/ports.ts";
 
 export interface RedisServer extends AsyncDisposable {
   /** Where it listens: `redis://127.0.0.1:port`. The same after a restart. */
@@ -111,16 +111,6 @@ export async function startRedis({ settings = [] }: RedisServerOptions = {}): Pr
 function binary(): string {
   if (process.env["REDIS_SERVER"] !== undefined) return process.env["REDIS_SERVER"];
   return existsSync("/usr/bin/redis-server") ? "/usr/bin/redis-server" : "redis-server";
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
 }
 
 /** A Redis Cluster of three masters without replicas, each with a third of the slots. */

@@ -30,11 +30,17 @@ export async function refuseTaken(ports) {
   }
 }
 
-async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map(closed));
-  return ports;
+/** Below those that systems give to outgoing connections, so that a process which is away for a moment finds its own still free. */
+export async function freePorts(count) {
+  const ports = new Set();
+  while (ports.size < count) {
+    const port = 12_000 + Math.floor(Math.random() * 18_000);
+    const server = await listen(port).catch(() => undefined);
+    if (server === undefined) continue;
+    await closed(server);
+    ports.add(port);
+  }
+  return [...ports];
 }
 
 function listen(port) {

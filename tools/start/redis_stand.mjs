@@ -2,12 +2,12 @@
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { root, runtimes } from "../install.mjs";
+import { freePorts } from "./ports.mjs";
 
 const longestStart = 10_000;
 
@@ -36,7 +36,7 @@ export async function startRedisStand({ port = 0, folder, redis, token, readOnly
 async function startServer(folder) {
   const files = folder ?? mkdtempSync(join(tmpdir(), "catga-redis-"));
   mkdirSync(files, { recursive: true });
-  const port = await freePort();
+  const [port] = await freePorts(1);
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--dir", files, "--save", ""];
   const child = start(binary(), [...args, "--appendonly", "yes", "--appendfsync", "no"], {});
   const forget = () => folder === undefined && rmSync(files, { recursive: true, force: true });
@@ -125,14 +125,4 @@ function binary() {
 
 function random() {
   return randomBytes(24).toString("base64url");
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
 }

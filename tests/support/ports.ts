@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 
 /**
- * Ports that nobody listens on. They are below those that systems give to outgoing connections, so that a node which
+ * Ports that nobody listens on. They are below those that systems give to outgoing connections, so that a process which
  * is away for a moment finds its own still free.
  */
 export async function freePorts(count: number): Promise<number[]> {
@@ -11,6 +11,12 @@ export async function freePorts(count: number): Promise<number[]> {
     if (await isFree(port)) ports.add(port);
   }
   return [...ports];
+}
+
+/** One of them. */
+export async function freePort(): Promise<number> {
+  const [port] = await freePorts(1);
+  return port!;
 }
 
 function isFree(port: number): Promise<boolean> {

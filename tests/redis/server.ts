@@ -148,7 +148,7 @@ export async function startRedisCluster({ settings = [] }: RedisServerOptions = 
     for (const at of all) {
       const bus = await freePort();
       const own = ["--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf"];
-      const joined = ["--cluster-port", String(bus), "--cluster-node-timeout", "1000"];
+      const joined = ["--cluster-port", String(bus), "--cluster-node-timeout", "2000"];
       const server = await startRedis({ settings: [...own, ...joined, ...settings] });
       servers.push(server);
       const client = createClient({ url: server.url });

@@ -10,7 +10,7 @@ import { fromJunit, fromTap, judged } from "./reports.mjs";
 const sourceOnly = ["tests/architecture.test.ts", "tests/package.test.ts", "tests/e2e/start.test.ts"];
 /** What servers do when they are killed, stopped or lie is seen on Bun and Deno; on Node it would take minutes more. */
 const serverFaults =
-  /^tests\/(?:nats|redis)\/(?:\w+_faults|faults|leases|store_cluster|edge|outage)\.test\.ts$/;
+  /^tests\/(?:nats|redis)\/(?:\w+_faults|faults|leases|\w+_cluster|edge|outage)\.test\.ts$/;
 /** Hono's types stand in this entry's signatures, and `deno doc` counts any npm type there as private. */
 const withNpmTypes = ["./hono"];
 

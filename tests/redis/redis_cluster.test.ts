@@ -35,7 +35,7 @@ async function byGateway(
   cluster: RedisCluster,
   urls = cluster.urls,
 ): Promise<Way & { readonly url: string }> {
-  const gateway = await redisGateway({ redis: urls, token: TOKEN, timeout: 2000, runtime: quiet() });
+  const gateway = await redisGateway({ redis: urls, token: TOKEN, timeout: 10_000, runtime: quiet() });
   const server = await serve(gateway.fetch, { port: 0 });
   return {
     url: server.url,
@@ -102,7 +102,7 @@ return 1`,
 
 /** What a way gives under a name. */
 const openBy = ({ target }: Way, name: string): RedisStorage =>
-  redis(target, { name, polling: "fast", timeout: 3000, runtime: quiet() });
+  redis(target, { name, polling: "fast", timeout: 15_000, runtime: quiet() });
 
 /** Two of one name, and what ends them. */
 function both<T>(way: Way, part: (storage: RedisStorage) => T) {
@@ -347,7 +347,7 @@ test(
     const writers = opened.flatMap(({ target }) =>
       [...placed].map(([server, name]) => ({
         server,
-        storage: redis(target, { name, timeout: 3000, runtime: quiet() }),
+        storage: redis(target, { name, timeout: 15_000, runtime: quiet() }),
         codes: new Map<string, unknown>(),
       }))
     );
@@ -384,5 +384,5 @@ test(
     }
     for (const way of opened) await way[Symbol.asyncDispose]();
   },
-  30_000,
+  60_000,
 );

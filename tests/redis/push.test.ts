@@ -169,7 +169,7 @@ describe("a relay", () => {
       group: "g",
       endpoint: "http://node/push",
       secret: SECRET,
-      timeout: 100,
+      timeout: 10_000,
       longest: 50,
       redeliver: [1, 1],
       deadLetters: { put: (item) => Promise.resolve(void letters.push(item)) },
@@ -329,7 +329,7 @@ describe("a relay", () => {
         signal!.addEventListener("abort", () => reject(new Error("aborted")))
       );
     });
-    await using _relay = pushRelay(options);
+    await using _relay = pushRelay({ ...options, timeout: 500 });
     await queue.push("t", [{ id: "1", payload: "" }]);
     await done();
     expect(posted).toEqual(["1 1", "1 2"]);

@@ -1,22 +1,12 @@
 import { fromBase64, toBase64 } from "../../src/internal/base64.ts";
-import type { Frame } from "../../src/ports/transport.ts";
+import type { Delivery } from "../../src/ports/queue.ts";
 
 /** An item of a queue that was posted to this node. */
-export interface PushedItem {
+export interface PushedItem extends Pick<Delivery, "id" | "key" | "payload" | "attempt" | "pushed"> {
   /** The topic it was pushed to. */
   readonly topic: string;
   /** The group that it is for. */
   readonly group: string;
-  /** The name it was pushed with. */
-  readonly id: string;
-  /** The key it was pushed with. */
-  readonly key: string | undefined;
-  /** What it carries. */
-  readonly payload: Frame;
-  /** How often it was handed out, with this time. */
-  readonly attempt: number;
-  /** When it was pushed, in ms since 1970 by the queue's clock. */
-  readonly pushed: number;
   /** How long whoever posts it waits for an answer, in ms. */
   readonly within?: number | undefined;
 }

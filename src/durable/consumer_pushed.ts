@@ -1,7 +1,7 @@
 import { CatgaError, systemFault } from "../result.ts";
 import type { Mediator } from "../mediator/mediator.ts";
 import { Engine } from "../mediator/mediator.ts";
-import type { Frame } from "../ports/transport.ts";
+import type { Delivery } from "../ports/queue.ts";
 import type { Store } from "../ports/store.ts";
 import { Round } from "./consumer_round.ts";
 import { pushedHandlers } from "./consumer_pushed_handlers.ts";
@@ -13,21 +13,11 @@ import { Quarantine } from "./quarantine.ts";
 import { refuseUnkept } from "./refuse_unkept.ts";
 
 /** An item of a queue that was brought here, such as that of a `pushReceiver`. */
-export interface PushedDelivery {
+export interface PushedDelivery extends Pick<Delivery, "id" | "key" | "payload" | "attempt" | "pushed"> {
   /** The topic it was pushed to: the name of its event. */
   readonly topic: string;
   /** The group that it is for: `service/handler`. */
   readonly group: string;
-  /** The name it was pushed with. */
-  readonly id: string;
-  /** The key it was pushed with. */
-  readonly key: string | undefined;
-  /** What it carries. */
-  readonly payload: Frame;
-  /** How often it was handed out, with this time. */
-  readonly attempt: number;
-  /** When it was pushed, in ms since 1970 by the queue's clock. */
-  readonly pushed: number;
   /** How long whoever brings it waits for an answer, in ms. @default 30000 */
   readonly within?: number | undefined;
 }

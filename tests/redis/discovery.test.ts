@@ -10,8 +10,8 @@ import { discoveryConformance, type DiscoveryUnderTest, type LookOutcome } from 
 import type { Commander } from "../../adapters/redis/commander.ts";
 import { redisDiscovery, type RedisDiscoveryOptions } from "../../adapters/redis/discovery.ts";
 import { beatScript, discoveryKeys } from "../../adapters/redis/discovery_scripts.ts";
-import { script } from "../../adapters/redis/scripts.ts";
 import { fakeRuntime } from "../behaviors/fake_runtime.ts";
+import { endpointOf, replaceAll } from "./listed.ts";
 import { openStand, quiet, type RedisStand, sleep } from "./support.ts";
 
 let stand: RedisStand;
@@ -27,21 +27,6 @@ afterAll(async () => {
 
 let names = 0;
 const fresh = (): string => `nodes ${names++}`;
-const endpointOf = (node: number): string => `http://10.0.${node >> 8}.${node & 255}:5001`;
-
-/** Has exactly these endpoints listed, as many nodes would that come and go. */
-const replaceAll = script(
-  "test.list",
-  `
-local time = redis.call("TIME")
-redis.call("DEL", KEYS[1], KEYS[2])
-for _, each in ipairs(ARGV) do
-  redis.call("ZADD", KEYS[1], time[1] * 1000 + 60000, each)
-  redis.call("HSET", KEYS[2], each, "1 test")
-end
-redis.call("HSET", KEYS[3], "version", string.format("%.0f", time[1] * 1000000 + time[2]))
-return 1`,
-);
 
 /** Runs scripts after something, or lets them fail or hang. */
 function gated(before: () => Promise<unknown>): Commander & { outcome(next: LookOutcome): void } {

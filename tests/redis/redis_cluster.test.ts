@@ -18,10 +18,10 @@ import { redisQueue } from "../../adapters/redis/queue.ts";
 import { readyWire } from "../../adapters/redis/ready.ts";
 import { restWire } from "../../adapters/redis/rest.ts";
 import { type Commander, createCommander } from "../../adapters/redis/commander.ts";
-import { script } from "../../adapters/redis/scripts.ts";
 import type { Wire } from "../../adapters/redis/wire.ts";
 import { eventStoreConformance } from "../../src/testing/event_store_conformance.ts";
 import { queueConformance } from "../../src/testing/queue_conformance.ts";
+import { endpointOf, replaceAll } from "./listed.ts";
 import { toldClock } from "./queue_clock.ts";
 import { type RedisCluster, startRedisCluster } from "./server.ts";
 import { failed, quiet, sleep, TOKEN } from "./support.ts";
@@ -69,8 +69,6 @@ const ways: Record<string, (cluster: RedisCluster) => Promise<Way>> = {
 beforeAll(async () => void (cluster = await startRedisCluster()), 30_000);
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const endpointOf = (node: number): string => `http://10.0.${node >> 8}.${node & 255}:5001`;
-
 let names = 0;
 const fresh = (): string => `c${names++}`;
 
@@ -85,20 +83,6 @@ async function together(checks: readonly (readonly ConformanceCheck[])[]): Promi
   if (failures.length > 0) throw new Error(failures.join("\n"));
   for (const each of checks) expect(each.length).toBeGreaterThan(3);
 }
-
-/** Has exactly these endpoints listed, as many nodes would that come and go. */
-const replaceAll = script(
-  "test.list",
-  `
-local time = redis.call("TIME")
-redis.call("DEL", KEYS[1], KEYS[2])
-for _, each in ipairs(ARGV) do
-  redis.call("ZADD", KEYS[1], time[1] * 1000 + 60000, each)
-  redis.call("HSET", KEYS[2], each, "1 test")
-end
-redis.call("HSET", KEYS[3], "version", string.format("%.0f", time[1] * 1000000 + time[2]))
-return 1`,
-);
 
 /** What a way gives under a name. */
 const openBy = ({ target }: Way, name: string): RedisStorage =>

@@ -9,6 +9,8 @@ import type { Reply, Wire } from "./wire.ts";
 export interface CommandOptions {
   /** Gives up waiting; what was asked for may have been done. */
   readonly signal?: AbortSignal | undefined;
+  /** What failures say cannot be done. @default "run", or "send", and a name */
+  readonly what?: string | undefined;
 }
 
 /**
@@ -54,31 +56,28 @@ export function createCommander(wire: Wire, options: CommanderOptions): Commande
   const start = runtime.random.u32() * TAGS;
   let runs = 0;
 
-  async function run(script: Script, keys: readonly string[], args: readonly string[], signal?: AbortSignal) {
-    const what = `run ${script.name}`;
-    // As digits, so that it shows when texts are read as JSON somewhere.
-    const tag = String(start + runs++ % TAGS);
-    const rest = [String(keys.length), ...keys, ...args, tag];
-    let answer = await turns.call(["EVALSHA", digestOf(script), ...rest], what, signal, isUnknown);
-    if (answer === UNKNOWN) answer = await turns.call(["EVAL", sourceOf(script), ...rest], what, signal);
-    if (!Array.isArray(answer) || answer[0] !== tag) {
-      throw transport(what, "the answer is not to this question, so it may have been done");
-    }
-    return (answer as readonly Reply[])[1] ?? null;
-  }
-
   return {
     runtime,
     get sent() {
       return turns.sent;
     },
-    send: async (command, { signal } = {}) => {
-      const words = textsOf(command, "send a command");
-      return await turns.call(words, `send ${nameOf(words)}`, signal);
+    send: async (command, { signal, what } = {}) => {
+      const words = textsOf(command, what ?? "send a command");
+      return await turns.call(words, what ?? `send ${nameOf(words)}`, signal);
     },
-    run: async (script, keys, args = [], { signal } = {}) => {
-      const what = `run ${script.name}`;
-      return await run(script, textsOf(keys, what), textsOf(args, what), signal);
+    run: async (script, keys, args = [], { signal, what = `run ${script.name}` } = {}) => {
+      // As digits, so that it shows when texts are read as JSON somewhere.
+      const tag = String(start + runs++ % TAGS);
+      const named = neverAlone(keys);
+      const words = textsOf(["EVALSHA", digestOf(script), named.length, ...named, ...args, tag], what);
+      let answer = await turns.call(words, what, signal, isUnknown);
+      if (answer === UNKNOWN) {
+        answer = await turns.call(["EVAL", sourceOf(script), ...words.slice(2)], what, signal);
+      }
+      if (!Array.isArray(answer) || answer[0] !== tag) {
+        throw transport(what, "the answer is not to this question, so it may have been done");
+      }
+      return (answer as readonly Reply[])[1] ?? null;
     },
     [Symbol.asyncDispose]: () => turns[Symbol.asyncDispose](),
   };
@@ -91,6 +90,14 @@ const UNKNOWN = "NOSCRIPT";
 
 function isUnknown(error: string): typeof UNKNOWN | undefined {
   return error.startsWith("NOSCRIPT") ? UNKNOWN : undefined;
+}
+
+/**
+ * One key with another that is never there: while its slot moves, a cluster refuses a script with both, where it would
+ * lead one with the first to the server that has not got all of it yet.
+ */
+function neverAlone(keys: readonly string[]): readonly string[] {
+  return keys.length === 1 ? [keys[0]!, `${keys[0]}:never`] : keys;
 }
 
 function nameOf([name = ""]: readonly string[]): string {

@@ -21,18 +21,65 @@ export interface TurnsOptions {
 export type Mend = (error: string) => Reply | undefined;
 
 /** A command on its way. */
-export interface Call {
+export class Call {
   readonly words: readonly string[];
-  readonly size: number;
   readonly what: string;
   readonly since: number;
   readonly mend: Mend | undefined;
-  readonly resolve: (reply: Reply) => void;
-  readonly reject: (error: unknown) => void;
-  over: boolean;
+  readonly #signal: AbortSignal | undefined;
+  readonly #resolve: (reply: Reply) => void;
+  readonly #reject: (error: unknown) => void;
+  over: boolean = false;
   /** Hears that nobody waits for it any longer. */
-  left: (() => void) | undefined;
+  left: (() => void) | undefined = undefined;
+
+  constructor(
+    asked: Asked,
+    since: number,
+    resolve: (reply: Reply) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.words = asked.words;
+    this.what = asked.what;
+    this.since = since;
+    this.mend = asked.mend;
+    this.#signal = asked.signal;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#signal?.addEventListener("abort", this, ONCE);
+  }
+
+  resolve(reply: Reply): void {
+    this.#end();
+    this.#resolve(reply);
+  }
+
+  reject(error: unknown): void {
+    this.#end();
+    this.#reject(error);
+  }
+
+  /** Its signal aborted. */
+  handleEvent(): void {
+    this.reject(cancelled(this.what));
+    this.left?.();
+  }
+
+  #end(): void {
+    this.over = true;
+    this.#signal?.removeEventListener("abort", this);
+  }
 }
+
+/** What is asked of Redis. */
+interface Asked {
+  readonly words: readonly string[];
+  readonly what: string;
+  readonly signal: AbortSignal | undefined;
+  readonly mend: Mend | undefined;
+}
+
+const ONCE = { once: true } as const;
 
 /** How many characters go in one request, unless one command alone has more. */
 const CHARACTERS = 500_000;
@@ -67,29 +114,7 @@ export class CommandTurns implements AsyncDisposable {
       return Promise.reject(notSent("OVERLOADED", what, why));
     }
     return new Promise((resolve, reject) => {
-      const size = words.reduce((sum, word) => sum + word.length + 3, 2);
-      const abort = (): void => {
-        end();
-        reject(cancelled(what));
-        call.left?.();
-      };
-      const end = (): void => {
-        call.over = true;
-        signal?.removeEventListener("abort", abort);
-      };
-      const call: Call = {
-        words,
-        size,
-        what,
-        since: this.#clock.mono(),
-        mend,
-        resolve: (reply) => (end(), resolve(reply)),
-        reject: (error) => (end(), reject(error)),
-        over: false,
-        left: undefined,
-      };
-      signal?.addEventListener("abort", abort, { once: true });
-      this.#waiting.push(call);
+      this.#waiting.push(new Call({ words, what, signal, mend }, this.#clock.mono(), resolve, reject));
       this.#turn();
     });
   }
@@ -121,7 +146,8 @@ export class CommandTurns implements AsyncDisposable {
     const calls: Call[] = [];
     let size = 0;
     for (let call = this.#waiting.peek(); call !== undefined; call = this.#waiting.peek()) {
-      if (!call.over && calls.length > 0 && (calls.length >= batch || size + call.size > CHARACTERS)) break;
+      if (!call.over) size += sizeOf(call);
+      if (!call.over && calls.length > 0 && (calls.length >= batch || size > CHARACTERS)) break;
       this.#waiting.shift();
       if (call.over) continue;
       if (this.#clock.mono() - call.since > timeout) {
@@ -130,10 +156,16 @@ export class CommandTurns implements AsyncDisposable {
         continue;
       }
       calls.push(call);
-      size += call.size;
     }
     return calls;
   }
+}
+
+/** In characters of JSON, unless some are escaped. */
+function sizeOf({ words }: Call): number {
+  let size = 2;
+  for (const word of words) size += word.length + 3;
+  return size;
 }
 
 function cancelled(what: string): Error {

@@ -1,6 +1,5 @@
 import type { Runtime } from "../../src/ports/runtime.ts";
 import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
-import { type ClusterLike, sendToOwner } from "./cluster_owner.ts";
 import { codeOf, isRedisError } from "./faults.ts";
 import { restWire } from "./rest.ts";
 import { isReply, type Outcome, type Wire } from "./wire.ts";
@@ -17,12 +16,12 @@ export interface NodeRedisLike {
   sendCommand(words: string[]): Promise<unknown>;
 }
 
-/** A cluster client of node-redis (`createCluster`) from 6.3 on, connected, with texts as replies. */
+/** A cluster client of node-redis (`createCluster`), connected, with texts as replies. */
 export interface NodeRedisClusterLike {
   /** Sends a command to who has a key. */
   sendCommand(key: string | undefined, isReadonly: boolean | undefined, words: string[]): Promise<unknown>;
-  /** The connection to who has a key. */
-  getNodeClientForKey(key: string): Promise<NodeRedisLike>;
+  /** Tells it from others. */
+  readonly getRandomNode: unknown;
 }
 
 /**
@@ -55,13 +54,12 @@ export function readyWire(client: RedisClientLike, runtime: Runtime): Wire {
   >;
   if (typeof createScript === "function") return upstashWire(client, runtime);
   if (typeof call === "function") {
-    const isCluster = checkIoRedis(client as IoRedisOptioned);
-    const by = ([name = "", ...words]: readonly string[]): Promise<unknown> =>
-      call.call(client, name, ...words);
-    return senderWire(isCluster ? (words) => by(neverAlone(words)) : by);
+    checkIoRedis(client as IoRedisOptioned);
+    return senderWire(([name = "", ...words]) => call.call(client, name, ...words));
   }
-  if ("getNodeClientForKey" in client) return senderWire((words) => sendInCluster(client, words));
-  if ("getRandomNode" in client) throw unusable("it is a cluster client of node-redis before 6.3. Update it");
+  if ("getRandomNode" in client) {
+    return senderWire((words) => client.sendCommand(keyOf(words), false, [...words]));
+  }
   if (typeof sendCommand === "function") return senderWire((words) => sendCommand.call(client, [...words]));
   if (typeof send === "function") {
     return senderWire(([name = "", ...words]) => send.call(client, name, words));
@@ -78,9 +76,9 @@ interface IoRedisOptioned {
   };
 }
 
-/** Refuses one that sends again what may have been done; answers whether it is a cluster's. */
-function checkIoRedis({ isCluster = false, options }: IoRedisOptioned): boolean {
-  if (options === undefined) return isCluster;
+/** Refuses one that sends again what may have been done. */
+function checkIoRedis({ isCluster = false, options }: IoRedisOptioned): void {
+  if (options === undefined) return;
   const { autoResendUnfulfilledCommands, redisOptions, retryDelayOnFailover } = options;
   if (!isCluster && autoResendUnfulfilledCommands !== false) {
     throw unusable("it sends commands again. Make it with autoResendUnfulfilledCommands: false");
@@ -89,26 +87,12 @@ function checkIoRedis({ isCluster = false, options }: IoRedisOptioned): boolean 
     const right = "retryDelayOnFailover: 0 and redisOptions: { autoResendUnfulfilledCommands: false }";
     throw unusable(`it sends commands again. Make it with ${right}`);
   }
-  return isCluster;
 }
 
-async function sendInCluster(client: NodeRedisClusterLike, words: readonly string[]): Promise<unknown> {
-  const key = isScript(words) && Number(words[2]) > 0 ? words[3] : undefined;
-  if (key !== undefined) return await sendToOwner(client as ClusterLike, key, words, isRefusal);
-  return await client.sendCommand(isScript(words) ? undefined : words[1], false, [...words]);
-}
-
-/**
- * The same script with a key more that is never there: while its slot moves, the cluster refuses it then, where it would
- * lead to the server that has not got all of it yet.
- */
-function neverAlone(words: readonly string[]): readonly string[] {
-  const [name = "", source = "", count, key, ...rest] = words;
-  return isScript(words) && count === "1" ? [name, source, "2", key!, `${key}:never`, ...rest] : words;
-}
-
-function isScript([name]: readonly string[]): boolean {
-  return name === "EVAL" || name === "EVALSHA";
+/** The first key of a command, by which a cluster finds who has it. */
+function keyOf([name, first, count, key]: readonly string[]): string | undefined {
+  if (name !== "EVAL" && name !== "EVALSHA") return first;
+  return Number(count) > 0 ? key : undefined;
 }
 
 /** Its own requests are sent up to six times, and resolve when they are given up. */

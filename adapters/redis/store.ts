@@ -22,7 +22,7 @@ import { CatgaError } from "../../src/result.ts";
 import { CommandBudget, type PollingProfile, pollings } from "./budget.ts";
 import { RenewalMeter } from "./budget_renewals.ts";
 import type { Commander } from "./commander.ts";
-import { notSent, saidOf } from "./faults.ts";
+import { notSent } from "./faults.ts";
 import type { Script } from "./scripts.ts";
 import { listingOf, listOf, numberOf, textOf, writeOf } from "./store_answers.ts";
 import { StoreFeed } from "./store_feed.ts";
@@ -74,6 +74,9 @@ class ScriptedStore implements RedisStore {
   readonly #limits: { readonly keys: number; readonly watches: number };
   readonly #feed: StoreFeed;
   readonly #renewals: RenewalMeter;
+  /** What the names of its writes begin with. */
+  readonly #mark: string;
+  #writes = 0;
 
   constructor(commander: Commander, options: RedisStoreOptions) {
     const { name = "catga", polling = "default", durability = "process", keys = 1_000_000, watches = 4096 } =
@@ -95,6 +98,8 @@ class ScriptedStore implements RedisStore {
     this.#feed = new StoreFeed(commander, this.#names, { eager, idle, budget });
     this.looks = { soon: eager, late: idle };
     this.#renewals = new RenewalMeter(commander.runtime, whole);
+    const { random } = commander.runtime;
+    this.#mark = `${random.u32().toString(36)}-${random.u32().toString(36)}`;
   }
 
   get renewed(): number {
@@ -104,7 +109,7 @@ class ScriptedStore implements RedisStore {
   async get(key: string, { signal }: GetOptions = {}): Promise<Entry | undefined> {
     checkKey(key);
     const what = `get "${key}"`;
-    const reply = await this.#run(what, getScript, [key], signal);
+    const reply = await this.#ask(what, getScript, [key], signal);
     if (reply === null) return undefined;
     const [revision, value] = listOf(what, reply);
     return { key, value: textOf(what, value), revision: numberOf(what, revision) };
@@ -113,15 +118,11 @@ class ScriptedStore implements RedisStore {
   async put(key: string, value: string, { expected, ttl, signal }: PutOptions = {}): Promise<number> {
     checkPut(key, value, ttl);
     const { keys } = this.#limits;
-    const rest = [expected ?? "", ttl === undefined ? "" : Math.ceil(ttl), this.#nonce(), keys] as const;
-    const [revision, before] = await this.#write(
-      `put "${key}"`,
-      putScript,
-      [key, value, ...rest],
-      expected,
-      signal,
-    );
     const left = ttl === undefined ? undefined : Math.ceil(ttl);
+    const nonce = this.#nonce();
+    const args = [key, value, expected ?? "", left ?? "", nonce, keys];
+    const asked = this.#ask(`put "${key}"`, putScript, args, signal);
+    const [revision, before] = await this.#written(`put "${key}"`, asked, nonce, expected, signal);
     if (ttl !== undefined) this.#renewals.wrote(key, { revision, ttl }, expected);
     this.#feed.wrote({ change: { type: "put", entry: { key, value, revision } }, left }, before);
     return revision;
@@ -129,8 +130,9 @@ class ScriptedStore implements RedisStore {
 
   async delete(key: string, { expected, signal }: DeleteOptions = {}): Promise<void> {
     checkKey(key);
-    const args = [key, expected ?? "", this.#nonce()];
-    const [revision, before] = await this.#write(`delete "${key}"`, deleteScript, args, expected, signal);
+    const nonce = this.#nonce();
+    const asked = this.#ask(`delete "${key}"`, deleteScript, [key, expected ?? "", nonce], signal);
+    const [revision, before] = await this.#written(`delete "${key}"`, asked, nonce, expected, signal);
     if (revision === 0) return;
     this.#feed.wrote({ change: { type: "delete", key, revision }, left: undefined }, before);
   }
@@ -142,7 +144,7 @@ class ScriptedStore implements RedisStore {
     let from = after === undefined || byCodePoint(after, prefix) < 0 ? `[${prefix}` : `(${after}`;
     const entries: Entry[] = [];
     for (;;) {
-      const reply = await this.#run(what, listScript, [from, prefix, limit - entries.length], signal);
+      const reply = await this.#ask(what, listScript, [from, prefix, limit - entries.length], signal);
       const page = listingOf(what, reply);
       for (const { key, value, revision } of page.entries) entries.push({ key, value, revision });
       if (!page.more || entries.length >= limit) return entries;
@@ -152,10 +154,9 @@ class ScriptedStore implements RedisStore {
 
   async *watch(prefix: string, { signal }: WatchOptions = {}): AsyncGenerator<Change, void, undefined> {
     if (signal?.aborted) return;
-    const what = `watch "${prefix}"`;
     const { watches } = this.#limits;
     if (this.#feed.size >= watches) {
-      throw notSent("OVERLOADED", what, `${watches} watch already, as many as may`);
+      throw notSent("OVERLOADED", `watch "${prefix}"`, `${watches} watch already, as many as may`);
     }
     const watch = this.#feed.open(prefix);
     const end = (): void => {
@@ -165,7 +166,7 @@ class ScriptedStore implements RedisStore {
     signal?.addEventListener("abort", end, { once: true });
     try {
       await this.#feed.begin(watch, signal).catch((thrown) => {
-        if (!signal?.aborted) throw saidOf(what, thrown);
+        if (!signal?.aborted) throw thrown;
       });
       yield* watch.feed.read();
     } finally {
@@ -180,18 +181,18 @@ class ScriptedStore implements RedisStore {
   }
 
   /** The revision of a write, and the one before it if nothing was between. */
-  async #write(
+  async #written(
     what: string,
-    script: Script,
-    args: readonly (string | number)[],
+    asked: Promise<Reply>,
+    nonce: string,
     expected: number | "absent" | undefined,
     signal: AbortSignal | undefined,
   ): Promise<readonly [revision: number, before: number]> {
     let reply: Reply;
     try {
-      reply = await this.#run(what, script, args, signal);
+      reply = await asked;
     } catch (thrown) {
-      const revision = await this.#settle(thrown, args[script === putScript ? 4 : 2] as string, signal);
+      const revision = await this.#settle(thrown, nonce, signal);
       if (revision === undefined) throw thrown;
       return [revision, -1];
     }
@@ -209,24 +210,21 @@ class ScriptedStore implements RedisStore {
   ): Promise<number | undefined> {
     if (!CatgaError.is(thrown) || thrown.code !== "TRANSPORT" || signal?.aborted) return undefined;
     const what = "settle a write";
-    const reply = await this.#run(what, settleScript, [nonce], signal).catch(() => null);
+    const reply = await this.#ask(what, settleScript, [nonce], signal).catch(() => null);
     return typeof reply === "number" ? reply : undefined;
   }
 
-  #run(
+  #ask(
     what: string,
     script: Script,
     args: readonly (string | number)[],
     signal: AbortSignal | undefined,
   ): Promise<Reply> {
-    return this.#commander.run(script, this.#names, args, { signal }).catch((thrown) => {
-      throw saidOf(what, thrown);
-    });
+    return this.#commander.run(script, this.#names, args, { signal, what });
   }
 
   /** Names a write, so that it is found again. */
   #nonce(): string {
-    const { random } = this.#commander.runtime;
-    return `${random.u32().toString(36)}-${random.u32().toString(36)}`;
+    return `${this.#mark}-${this.#writes++}`;
   }
 }

@@ -68,7 +68,10 @@ export class StoreFeed {
     let since: number | undefined;
     for (let from = `[${prefix}`;;) {
       const args = [from, prefix, PAGE];
-      const page = listingOf(what, await this.#commander.run(listScript, this.#names, args, { signal }));
+      const page = listingOf(
+        what,
+        await this.#commander.run(listScript, this.#names, args, { signal, what }),
+      );
       since ??= page.last;
       found.push(...page.entries);
       if (!page.more && page.entries.length < PAGE) break;
@@ -139,7 +142,7 @@ export class StoreFeed {
     const prefixes = [...new Set(asked.map(({ prefix }) => prefix))];
     const wanted = prefixes.length > PREFIXES ? [""] : prefixes;
     const args = [Math.min(...asked.map(({ till }) => till!)), ...wanted];
-    const news = newsOf(what, await this.#commander.run(changesScript, this.#names, args, { signal }));
+    const news = newsOf(what, await this.#commander.run(changesScript, this.#names, args, { signal, what }));
     if (signal.aborted) return false;
     if (news.type !== "known") {
       this.breakOff("Redis no longer knows what has changed: it has lost data, or there was too much");

@@ -12,48 +12,55 @@ const RECENT = 256;
 /** What is kept under the name of a store, in one slot. The order is that of `KEYS`. */
 export function storeKeys(name: string): readonly string[] {
   const tag = `{${encodeURIComponent(name)}:s}`;
-  return ["values", "names", "expiries", "log", "state"].map((part) => `${tag}:${part}`);
+  return ["values", "names", "expiries", "log"].map((part) => `${tag}:${part}`);
 }
 
 /**
- * Values are "revision expires value", where 0 never expires. The log is a stream whose ids are revisions: ms of the
- * server's clock times 1,000, or one more than the last.
+ * Values are "revision expires value", where 0 never expires; what no key can be, the empty one, has the last revision
+ * and the first one, of 16 digits each. The log is a stream whose ids are revisions: µs of the server's clock, or one
+ * more than the last.
  */
 const SHARED = `
-local values, names, expiries, log, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local values, names, expiries, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local call = redis.call
+local time = call("TIME")
+local micros = time[1] * 1000000 + time[2]
+local now = math.floor(micros / 1000)
+local last, born = 0
 local function text(number) return string.format("%.0f", number) end
-local function last() return tonumber(redis.call("HGET", state, "last") or 0) or 0 end
+local function begin(key)
+  local found = call("HMGET", values, "", key)
+  last = tonumber(string.sub(found[1] or "", 1, 16)) or 0
+  if last > 0 then born = string.sub(found[1], 18) end
+  return found[2]
+end
 local function tell(kind, key, nonce)
-  local revision = math.max(last() + 1, time[1] * 1000000 + time[2])
-  redis.call("HSET", state, "last", text(revision))
-  redis.call("HSETNX", state, "born", text(revision))
-  redis.call("XADD", log, "MAXLEN", "~", ${REMEMBERED}, text(revision) .. "-0", "t", kind, "k", key, "n", nonce)
-  return revision
+  last = math.max(last + 1, micros)
+  local id = text(last)
+  call("XADD", log, "MAXLEN", "~", "${REMEMBERED}", id .. "-0", kind .. key, nonce)
+  return id, id .. " " .. (born or id)
 end
-local function drop(key, nonce)
-  redis.call("HDEL", values, key)
-  redis.call("ZREM", names, key)
-  redis.call("ZREM", expiries, key)
-  return tell("d", key, nonce)
+local function drop(key, nonce, expires)
+  local _, head = tell("d", key, nonce)
+  call("HSET", values, "", head)
+  call("HDEL", values, key)
+  call("ZREM", names, key)
+  if expires then call("ZREM", expiries, key) end
 end
-local function sweep(most)
-  local over = redis.call("ZRANGEBYSCORE", expiries, "-inf", now, "LIMIT", 0, most)
-  for _, key in ipairs(over) do drop(key, "") end
-  return #over
+local function sweep()
+  local over = call("ZRANGEBYSCORE", expiries, "-inf", now, "LIMIT", 0, ${SOME})
+  for _, key in ipairs(over) do drop(key, "", true) end
+  return #over > 0
 end
-local function find(key)
-  local raw = redis.call("HGET", values, key)
+local function find(raw)
   if not raw then return nil end
   local _, at, revision, expires = string.find(raw, "^(%d+) (%d+) ")
   -- What is no entry was put there by somebody else.
-  if not at then return nil, nil, nil, true end
+  if not at then return nil end
   revision, expires = tonumber(revision), tonumber(expires)
-  if expires > 0 and expires <= now then return nil, nil, nil, true end
-  local left = -1
-  if expires > 0 then left = expires - now end
-  return revision, string.sub(raw, at + 1), left, true
+  if expires == 0 then return revision, at, -1 end
+  if expires > now then return revision, at, expires - now end
+  return nil
 end
 local function fits(expected, revision)
   if expected == "" then return true end
@@ -66,52 +73,58 @@ end
 export const getScript: Script = script(
   "store.get",
   `${SHARED}
-local revision, value = find(ARGV[1])
+local raw = call("HGET", values, ARGV[1])
+local revision, at = find(raw)
 if not revision then return false end
-return { revision, value }`,
+return { revision, string.sub(raw, at + 1) }`,
 );
+
+/** What is over is looked for by one write of some, by the last digits of the time. */
+const WRITE = `
+local raw = begin(ARGV[1])
+local before = last
+if micros % 8 == 0 and sweep() then before, raw = -1, call("HGET", values, ARGV[1]) end
+local found, _, left = find(raw)
+`;
 
 /** `key value expected ttl nonce keys`: what came of it, the revision, and the one before it if nothing was between. */
 export const putScript: Script = script(
   "store.put",
-  `${SHARED}
+  `${SHARED}${WRITE}
 local key, value, expected, ttl, nonce, keys = unpack(ARGV)
-local before = last()
-local swept = sweep(${SOME})
-local found, _, _, there = find(key)
 if not fits(expected, found) then return { "conflict", found or 0 } end
-if not there and redis.call("HLEN", values) >= tonumber(keys) then return { "full" } end
-local expires = 0
-if ttl ~= "" then expires = math.min(now + tonumber(ttl), 9000000000000000) end
-local revision = tell("p", key, nonce)
-redis.call("HSET", values, key, text(revision) .. " " .. text(expires) .. " " .. value)
-redis.call("ZADD", names, 0, key)
-if expires > 0 then redis.call("ZADD", expiries, text(expires), key) else redis.call("ZREM", expiries, key) end
-if swept > 0 then before = -1 end
-return { "done", revision, before }`,
+local function full() return call("HLEN", values) > tonumber(keys) end
+if not raw and full() then
+  before = -1
+  if not sweep() or full() then return { "full" } end
+end
+local expires = "0"
+if ttl ~= "" then expires = text(math.min(now + tonumber(ttl), 9000000000000000)) end
+local id, head = tell("p", key, nonce)
+call("HSET", values, "", head, key, id .. " " .. expires .. " " .. value)
+if not raw then call("ZADD", names, "0", key) end
+if expires ~= "0" then call("ZADD", expiries, expires, key)
+elseif raw and left ~= -1 then call("ZREM", expiries, key) end
+return { "done", last, before }`,
 );
 
 /** `key expected nonce`: what came of it, the revision or 0, and the one before it if nothing was between. */
 export const deleteScript: Script = script(
   "store.delete",
-  `${SHARED}
+  `${SHARED}${WRITE}
 local key, expected, nonce = unpack(ARGV)
-local before = last()
-local swept = sweep(${SOME})
-local found, _, _, there = find(key)
 if not fits(expected, found) then return { "conflict", found or 0 } end
-if not there then return { "done", 0, -1 } end
-local revision = drop(key, nonce)
-if swept > 0 then before = -1 end
-return { "done", revision, before }`,
+if not raw then return { "done", 0, -1 } end
+drop(key, nonce, left ~= -1)
+return { "done", last, before }`,
 );
 
 /** `nonce`: the revision of the write that had it, if it is among the last. */
 export const settleScript: Script = script(
   "store.settle",
   `${SHARED}
-for _, item in ipairs(redis.call("XREVRANGE", log, "+", "-", "COUNT", ${RECENT})) do
-  if item[2][6] == ARGV[1] then return tonumber(string.sub(item[1], 1, -3)) end
+for _, item in ipairs(call("XREVRANGE", log, "+", "-", "COUNT", ${RECENT})) do
+  if item[2][2] == ARGV[1] then return tonumber(string.sub(item[1], 1, -3)) end
 end
 return false`,
 );
@@ -122,22 +135,24 @@ export const listScript: Script = script(
   `${SHARED}
 local from, prefix, limit = unpack(ARGV)
 limit = tonumber(limit)
+begin("")
 local to = "(" .. prefix .. "\\255"
 local entries, bytes = {}, 0
 while #entries < limit do
-  local keys = redis.call("ZRANGEBYLEX", names, from, to, "LIMIT", 0, 128)
+  local keys = call("ZRANGEBYLEX", names, from, to, "LIMIT", 0, 128)
   for _, key in ipairs(keys) do
-    if #entries >= limit or bytes > ${BYTES} then return { last(), 1, entries } end
-    local revision, value, left = find(key)
+    if #entries >= limit or bytes > ${BYTES} then return { last, 1, entries } end
+    local raw = call("HGET", values, key)
+    local revision, at, left = find(raw)
     if revision then
-      entries[#entries + 1] = { revision, key, value, left }
-      bytes = bytes + #key + #value
+      entries[#entries + 1] = { revision, key, string.sub(raw, at + 1), left }
+      bytes = bytes + #key + #raw
     end
   end
   if #keys < 128 then break end
   from = "(" .. keys[#keys]
 end
-return { last(), 0, entries }`,
+return { last, 0, entries }`,
 );
 
 /**
@@ -148,28 +163,31 @@ export const changesScript: Script = script(
   "store.changes",
   `${SHARED}
 local seen = tonumber(ARGV[1])
-sweep(${SOME})
+begin("")
+sweep()
 if seen > 0 then
-  if #redis.call("XRANGE", log, text(seen) .. "-0", text(seen) .. "-0") == 0 then return { "unknown" } end
+  if #call("XRANGE", log, text(seen) .. "-0", text(seen) .. "-0") == 0 then return { "unknown" } end
 else
-  local oldest = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
-  if oldest and oldest[1] ~= redis.call("HGET", state, "born") .. "-0" then return { "unknown" } end
+  local oldest = call("XRANGE", log, "-", "+", "COUNT", 1)[1]
+  if oldest and oldest[1] ~= (born or "") .. "-0" then return { "unknown" } end
 end
-local items = redis.call("XRANGE", log, text(seen) .. "-1", "+", "COUNT", 256)
+local items = call("XRANGE", log, text(seen) .. "-1", "+", "COUNT", 256)
 local changes, bytes, till, more = {}, 0, seen, 0
 if #items == 256 then more = 1 end
 for _, item in ipairs(items) do
   if bytes > ${BYTES} then more = 1 break end
-  local revision, kind, key = tonumber(string.sub(item[1], 1, -3)), item[2][2], item[2][4]
+  local revision, change = tonumber(string.sub(item[1], 1, -3)), item[2][1]
+  local kind, key = string.sub(change, 1, 1), string.sub(change, 2)
   local wanted = false
   for at = 2, #ARGV do
     if string.sub(key, 1, #ARGV[at]) == ARGV[at] then wanted = true break end
   end
   if wanted then
-    local current, value, left = find(key)
+    local raw = call("HGET", values, key)
+    local current, at, left = find(raw)
     if kind == "p" and current == revision then
-      changes[#changes + 1] = { revision, key, value, left }
-      bytes = bytes + #key + #value
+      changes[#changes + 1] = { revision, key, string.sub(raw, at + 1), left }
+      bytes = bytes + #key + #raw
     elseif kind == "d" and not current then
       changes[#changes + 1] = { revision, key }
       bytes = bytes + #key

@@ -1,6 +1,6 @@
 /** Clients that are there already, in the place of the REST API. */
 
-import { createClient, ErrorReply } from "@redis/client";
+import { createClient } from "@redis/client";
 import { Redis } from "@upstash/redis";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Commander, createCommander } from "../../adapters/redis/commander.ts";
@@ -150,7 +150,7 @@ describe("a client that is away", () => {
 describe("clients of a cluster", () => {
   const source = script("test.cluster", "return ARGV[1]");
 
-  test("like ioredis: no script goes with one key alone, or it would be led to where there is nothing", async () => {
+  test("no script goes with one key alone, or it would be led to where there is nothing", async () => {
     const sent: string[][] = [];
     const options = { retryDelayOnFailover: 0, redisOptions: { autoResendUnfulfilledCommands: false } };
     const call = (...words: string[]): Promise<unknown> => {
@@ -166,38 +166,19 @@ describe("clients of a cluster", () => {
     ]);
   });
 
-  /** Answers what it is told to, one after the other; says whom was asked what. */
-  function clusterOf(answers: readonly (string | undefined)[]) {
-    const asked: string[] = [];
-    const left = [...answers];
-    const answer = (who: string, words: readonly string[]): Promise<unknown> => {
-      asked.push(`${who} ${words[0]}`);
-      const error = who === "owner" ? left.shift() : undefined;
-      return error === undefined
-        ? Promise.resolve([words.at(-1)!, "done"])
-        : Promise.reject(new ErrorReply(error));
-    };
-    const client: RedisClientLike = {
-      sendCommand: (_key, _isReadonly, words) => answer("anyone", words),
-      getNodeClientForKey: () => Promise.resolve({ sendCommand: (words) => answer("owner", words) }),
-    };
-    return { asked, run: () => commanderOf(client).run(source, ["{t}"], ["a"]) };
-  }
-
-  test("a script goes to who has its slot, also when that has changed", async () => {
-    const { asked, run } = clusterOf(["MOVED 5 127.0.0.1:1", undefined]);
-    expect(await run()).toBe("done");
-    expect(asked).toEqual(["owner EVALSHA", "anyone TYPE", "owner EVALSHA"]);
-  });
-
-  test.each([
-    ["while the slot moves", ["ASK 5 127.0.0.1:1"], "UNAVAILABLE", 1],
-    ["when the slot is nowhere", Array(9).fill("MOVED 5 127.0.0.1:1"), "UNAVAILABLE", 7],
-    ["for any other error", ["ERR it failed"], "INTERNAL", 1],
-  ])("a script is not led elsewhere %s", async (_, answers, code, times) => {
-    const { asked, run } = clusterOf(answers);
-    expect(await failed(run())).toBe(code);
-    expect(asked).toHaveLength(times);
+  test("like node-redis: a command goes to who has its first key", async () => {
+    const asked: unknown[] = [];
+    const redis = commanderOf({
+      getRandomNode: () => {},
+      sendCommand: (key, _isReadonly, words) => {
+        asked.push(key);
+        return Promise.resolve(words[0] === "EVALSHA" ? [words.at(-1)!, "done"] : "done");
+      },
+    });
+    expect(await redis.run(source, ["{t}", "{t}:2"], ["a"])).toBe("done");
+    expect(await redis.run(source, [], ["a"])).toBe("done");
+    expect(await redis.send(["GET", "k"])).toBe("done");
+    expect(asked).toEqual(["{t}", undefined, "k"]);
   });
 });
 
@@ -217,7 +198,6 @@ describe("clients that cannot be used", () => {
       call: () => {},
       options: { retryDelayOnFailover: 0, redisOptions: {} },
     }],
-    ["of a node-redis cluster before 6.3", { sendCommand: () => {}, getRandomNode: () => {} }],
   ])("%s", (_, client) => {
     expect(() => readyWire(client as RedisClientLike, quiet())).toThrow(/^Cannot use the client for Redis/);
   });

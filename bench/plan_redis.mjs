@@ -30,6 +30,7 @@ const LIMITED = ["1", "64", "64 of one key"];
 const LIMITERS = ["window", "bucket"].map((kind) => `@upstash/ratelimit, ${kind}`);
 const TURNS = ["64 locks", "64 idempotent"];
 const SINGLY = ["its commands, one a request", "@upstash/redis, one a request"];
+const TURN_LIMIT = "@upstash/redis, one a turn";
 const PUSHES = ["push 1", "push 64", "push batches of 100"];
 const TAKES = ["take 10", "take 100"];
 
@@ -88,14 +89,17 @@ export const redisRows = {
     title: "What 64 in flight ask of Redis over HTTP in one turn",
     script: "rows/redis_turn.ts",
     figures,
-    candidates: TURNS.flatMap((what) => ["catga", ...SINGLY].map((name) => `${what}: ${name}`)),
+    effort: { warmup: 2000, ms: 1500 },
+    candidates: TURNS.flatMap((what) => ["catga", ...SINGLY, TURN_LIMIT].map((name) => `${what}: ${name}`)),
     compare: [
       ...pairs(TURNS, "catga", SINGLY).map((each) => ({ ...each, want: { bun: 5, deno: 8, node: 20 } })),
+      ...pairs(TURNS, TURN_LIMIT, SINGLY.slice(1)),
+      ...pairs(TURNS, "catga", [TURN_LIMIT]),
       ...pairs(TURNS, "catga", SINGLY, ["cpu"]),
     ],
     notes: [
       GATEWAY,
-      "Locks: taken and let go. Idempotent: a command with a key that is new, through a mediator: a claim and the answer in its place. Its commands, one a request: the same of catga, by the same client, 64 requests at a time. @upstash/redis without auto-pipelining: SET NX and EVAL, or SET NX and SET, by the platform's `fetch`.",
+      "Locks: taken and let go. Idempotent: a command with a key that is new, through a mediator: a claim and the answer in its place. Its commands, one a request: the same of catga, by the same client, 64 requests at a time. @upstash/redis without auto-pipelining: SET NX and EVAL, or SET NX and SET, by the platform's `fetch`; one a turn, the limit: the same with it.",
     ],
   },
   redisQueue: {

@@ -1,5 +1,5 @@
 import type { Runtime } from "../../src/ports/runtime.ts";
-import { CommandTurns, type TurnsOptions } from "./commander_turns.ts";
+import { CommandTurns, type Mend, type TurnsOptions } from "./commander_turns.ts";
 import { notSent, transport } from "./faults.ts";
 import { type Script, sourceOf } from "./scripts.ts";
 import { digestOf } from "./scripts_digest.ts";
@@ -48,13 +48,14 @@ export interface CommanderOptions extends Partial<TurnsOptions> {
 
 /** Makes a commander that sends by a wire. Disposing it waits for what is under way and closes the wire. */
 export function createCommander(wire: Wire, options: CommanderOptions): Commander {
-  const { runtime, timeout = 5000, requests = 8, batch = 256, limit = 10_000 } = options;
-  for (const [name, value] of Object.entries({ timeout, requests, batch, limit })) {
+  const { runtime, timeout = 5000, requests = 8, batch = 256, runs = 64, limit = 10_000 } = options;
+  const bounds: TurnsOptions = { timeout, requests, batch, runs, limit };
+  for (const [name, value] of Object.entries(bounds)) {
     if (!(value >= 1)) throw new RangeError(`Cannot use Redis: ${name} is ${value}, but must be 1 or more`);
   }
-  const turns = new CommandTurns(wire, runtime.clock, { timeout, requests, batch, limit });
+  const turns = new CommandTurns(wire, runtime.clock, bounds);
   const start = runtime.random.u32() * TAGS;
-  let runs = 0;
+  let tags = 0;
 
   return {
     runtime,
@@ -63,17 +64,20 @@ export function createCommander(wire: Wire, options: CommanderOptions): Commande
     },
     send: async (command, { signal, what } = {}) => {
       const words = textsOf(command, what ?? "send a command");
-      return await turns.call(words, what ?? `send ${nameOf(words)}`, signal);
+      return await turns.call({ head: words, what: what ?? `send ${nameOf(words)}`, signal });
     },
     run: async (script, keys, args = [], { signal, what = `run ${script.name}` } = {}) => {
       // As digits, so that it shows when texts are read as JSON somewhere.
-      const tag = String(start + runs++ % TAGS);
+      const tag = String(start + tags++ % TAGS);
       const named = neverAlone(keys);
-      const words = textsOf(["EVALSHA", digestOf(script), named.length, ...named, ...args, tag], what);
-      let answer = await turns.call(words, what, signal, isUnknown);
-      if (answer === UNKNOWN) {
-        answer = await turns.call(["EVAL", sourceOf(script), ...words.slice(2)], what, signal);
-      }
+      const over = textsOf([named.length, ...named], what);
+      const own = textsOf([...args, tag], what);
+      const ask = (by: string, program: string, mend?: Mend): Promise<Reply> =>
+        script.each === undefined
+          ? turns.call({ head: [by, program, ...over, ...own], what, signal, mend })
+          : turns.call({ head: [by, program, ...over], own, what, signal, mend });
+      let answer = await ask("EVALSHA", digestOf(script), isUnknown);
+      if (answer === UNKNOWN) answer = await ask("EVAL", sourceOf(script));
       if (!Array.isArray(answer) || answer[0] !== tag) {
         throw transport(what, "the answer is not to this question, so it may have been done");
       }

@@ -10,13 +10,20 @@ export type Landed = (flight: CommandFlight) => void;
 export class CommandFlight {
   /** Resolves when it has ended. */
   readonly landed: Promise<void>;
-  readonly #calls: readonly Call[];
+  readonly #commands: readonly (readonly Call[])[];
   readonly #given = new AbortController();
   #end: () => void = () => {};
   #over = false;
 
-  constructor(calls: readonly Call[], wire: Wire, clock: Clock, timeout: number, landed: Landed) {
-    this.#calls = calls;
+  /** @param commands each by who shares it */
+  constructor(
+    commands: readonly (readonly Call[])[],
+    wire: Wire,
+    clock: Clock,
+    timeout: number,
+    landed: Landed,
+  ) {
+    this.#commands = commands;
     this.landed = new Promise((resolve) => {
       const stop = clock.timer(timeout, () => {
         this.#settle((call) => call.reject(transport(call.what, `no answer came in ${timeout} ms`)));
@@ -28,6 +35,7 @@ export class CommandFlight {
         landed(this);
       };
     });
+    const calls = commands.flat();
     let open = calls.length;
     for (const call of calls) {
       call.left = () => {
@@ -38,27 +46,40 @@ export class CommandFlight {
     }
     // Not every wire heeds its signal, and some throw at once.
     new Promise<readonly Outcome[]>((resolve) =>
-      resolve(wire.request(calls.map(({ words }) => words), this.#given.signal))
+      resolve(wire.request(commands.map(wordsOf), this.#given.signal))
     ).then(
-      (outcomes) => this.#settle((call, at) => answer(call, outcomes[at])),
+      (outcomes) => this.#settle((call, at, calls) => answer(call, calls, outcomes[at])),
       (thrown) => this.#settle((call) => call.reject(saidOf(call.what, thrown))),
     );
   }
 
-  #settle(each: (call: Call, at: number) => void): void {
+  #settle(each: (call: Call, at: number, calls: readonly Call[]) => void): void {
     if (this.#over) return;
     this.#over = true;
-    for (const [at, call] of this.#calls.entries()) {
-      call.left = undefined;
-      if (!call.over) each(call, at);
+    for (const [at, calls] of this.#commands.entries()) {
+      for (const call of calls) {
+        call.left = undefined;
+        if (!call.over) each(call, at, calls);
+      }
     }
     this.#end();
   }
 }
 
-function answer(call: Call, outcome: Outcome | undefined): void {
+function wordsOf(calls: readonly Call[]): readonly string[] {
+  return [...calls[0]!.head, ...calls.flatMap(({ own }) => own ?? [])];
+}
+
+function answer(call: Call, calls: readonly Call[], outcome: Outcome | undefined): void {
   if (outcome === undefined) return call.reject(transport(call.what, "it has no answer among the others"));
-  if ("reply" in outcome) return call.resolve(outcome.reply);
+  if ("reply" in outcome) {
+    const { reply } = outcome;
+    if (call.own === undefined) return call.resolve(reply);
+    if (Array.isArray(reply) && reply.length === calls.length) {
+      return call.resolve(reply[calls.indexOf(call)]);
+    }
+    return call.reject(transport(call.what, "the answer is not to this question, so it may have been done"));
+  }
   if ("fault" in outcome) return call.reject(saidOf(call.what, outcome.fault));
   const mended = call.mend?.(outcome.error);
   if (mended === undefined) call.reject(refusedBy(outcome.error, call.what));

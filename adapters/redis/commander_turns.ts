@@ -13,6 +13,8 @@ export interface TurnsOptions {
   readonly requests: number;
   /** How many commands go in one request. @default 256 */
   readonly batch: number;
+  /** How many runs of a script go in one command, where it lets them share one. @default 64 */
+  readonly runs: number;
   /** How many commands may wait; more are refused with `OVERLOADED`. @default 10000 */
   readonly limit: number;
 }
@@ -20,9 +22,21 @@ export interface TurnsOptions {
 /** Takes the error of a command, and answers what stands for it; `undefined` lets it be a failure. */
 export type Mend = (error: string) => Reply | undefined;
 
-/** A command on its way. */
+/** What is asked of Redis. */
+export interface Asked {
+  /** A command, or how one begins that is shared. */
+  readonly head: readonly string[];
+  /** What of a shared command is this one's. */
+  readonly own?: readonly string[] | undefined;
+  readonly what: string;
+  readonly signal: AbortSignal | undefined;
+  readonly mend?: Mend | undefined;
+}
+
+/** A command, or a part of one, on its way. */
 export class Call {
-  readonly words: readonly string[];
+  readonly head: readonly string[];
+  readonly own: readonly string[] | undefined;
   readonly what: string;
   readonly since: number;
   readonly mend: Mend | undefined;
@@ -39,7 +53,8 @@ export class Call {
     resolve: (reply: Reply) => void,
     reject: (error: unknown) => void,
   ) {
-    this.words = asked.words;
+    this.head = asked.head;
+    this.own = asked.own;
     this.what = asked.what;
     this.since = since;
     this.mend = asked.mend;
@@ -71,14 +86,6 @@ export class Call {
   }
 }
 
-/** What is asked of Redis. */
-interface Asked {
-  readonly words: readonly string[];
-  readonly what: string;
-  readonly signal: AbortSignal | undefined;
-  readonly mend: Mend | undefined;
-}
-
 const ONCE = { once: true } as const;
 
 /** How many characters go in one request, unless one command alone has more. */
@@ -106,7 +113,8 @@ export class CommandTurns implements AsyncDisposable {
     return this.#sent;
   }
 
-  call(words: readonly string[], what: string, signal: AbortSignal | undefined, mend?: Mend): Promise<Reply> {
+  call(asked: Asked): Promise<Reply> {
+    const { what, signal } = asked;
     if (signal?.aborted) return Promise.reject(cancelled(what));
     if (this.#closed) return Promise.reject(notSent("UNAVAILABLE", what, "the connection is closed"));
     if (this.#waiting.size >= this.#options.limit) {
@@ -114,7 +122,7 @@ export class CommandTurns implements AsyncDisposable {
       return Promise.reject(notSent("OVERLOADED", what, why));
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push(new Call({ words, what, signal, mend }, this.#clock.mono(), resolve, reject));
+      this.#waiting.push(new Call(asked, this.#clock.mono(), resolve, reject));
       this.#turn();
     });
   }
@@ -129,25 +137,29 @@ export class CommandTurns implements AsyncDisposable {
 
   #depart(): void {
     while (this.#flights.size < this.#options.requests) {
-      const calls = this.#next();
-      if (calls.length === 0) return;
-      this.#sent += calls.length;
+      const commands = this.#next();
+      if (commands.length === 0) return;
+      this.#sent += commands.length;
       const landed: Landed = (flight) => {
         this.#flights.delete(flight);
         this.#depart();
       };
-      this.#flights.add(new CommandFlight(calls, this.#wire, this.#clock, this.#options.timeout, landed));
+      this.#flights.add(new CommandFlight(commands, this.#wire, this.#clock, this.#options.timeout, landed));
     }
   }
 
   /** Those that go next, in one request. */
-  #next(): Call[] {
-    const { batch, timeout } = this.#options;
-    const calls: Call[] = [];
+  #next(): Call[][] {
+    const { batch, runs, timeout } = this.#options;
+    const commands: Call[][] = [];
     let size = 0;
     for (let call = this.#waiting.peek(); call !== undefined; call = this.#waiting.peek()) {
-      if (!call.over) size += sizeOf(call);
-      if (!call.over && calls.length > 0 && (calls.length >= batch || size > CHARACTERS)) break;
+      const last = commands.at(-1);
+      const shared = last !== undefined && last.length < runs && mayShare(last[0]!, call);
+      if (!call.over) {
+        size += sizeOf(call.own ?? []) + (shared ? 0 : sizeOf(call.head));
+        if (last !== undefined && (size > CHARACTERS || (!shared && commands.length >= batch))) break;
+      }
       this.#waiting.shift();
       if (call.over) continue;
       if (this.#clock.mono() - call.since > timeout) {
@@ -155,14 +167,20 @@ export class CommandTurns implements AsyncDisposable {
         call.reject(notSent("UNAVAILABLE", call.what, why));
         continue;
       }
-      calls.push(call);
+      if (shared) last.push(call);
+      else commands.push([call]);
     }
-    return calls;
+    return commands;
   }
 }
 
+function mayShare(one: Call, other: Call): boolean {
+  if (one.own === undefined || other.own === undefined || one.head.length !== other.head.length) return false;
+  return one.head.every((word, at) => word === other.head[at]);
+}
+
 /** In characters of JSON, unless some are escaped. */
-function sizeOf({ words }: Call): number {
+function sizeOf(words: readonly string[]): number {
   let size = 2;
   for (const word of words) size += word.length + 3;
   return size;

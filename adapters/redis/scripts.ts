@@ -4,6 +4,11 @@ export interface Script {
   readonly name: string;
   /** The program, in Lua: `KEYS` and `ARGV` are as usual, what it returns is the answer. */
   readonly source: string;
+  /**
+   * How many arguments one run takes, where runs of one turn share a command: the program then defines a local function `run`
+   * that takes them. What it does once serves all runs.
+   */
+  readonly each?: number;
 }
 
 /**
@@ -14,8 +19,21 @@ export function script(name: string, source: string): Script {
   return { name, source };
 }
 
-/** The program as it is sent: the last argument names the run, and comes back with the answer. */
-export function sourceOf({ source }: Script): string {
+/** Makes a script whose runs of one turn share a command. */
+export function sharedScript(name: string, each: number, source: string): Script {
+  return { name, source, each };
+}
+
+/** The program as it is sent: the last argument of a run names it, and comes back with the answer. */
+export function sourceOf({ source, each }: Script): string {
+  if (each !== undefined) {
+    return `${source}
+local answers = {}
+for at = 1, #ARGV, ${each + 1} do
+  answers[#answers + 1] = { ARGV[at + ${each}], run(unpack(ARGV, at, at + ${each - 1})) }
+end
+return answers`;
+  }
   return `local function run() ${source}
 end
 local tag = table.remove(ARGV)

@@ -26,7 +26,7 @@ import { notSent } from "./faults.ts";
 import type { Script } from "./scripts.ts";
 import { listingOf, listOf, numberOf, textOf, writeOf } from "./store_answers.ts";
 import { StoreFeed } from "./store_feed.ts";
-import { deleteScript, getScript, listScript, putScript, settleScript, storeKeys } from "./store_scripts.ts";
+import { getScript, listScript, settleScript, storeKeys, writeScript } from "./store_scripts.ts";
 import type { Reply } from "./wire.ts";
 
 /** What {@linkcode redisStore} takes. */
@@ -120,9 +120,8 @@ class ScriptedStore implements RedisStore {
     const { keys } = this.#limits;
     const left = ttl === undefined ? undefined : Math.ceil(ttl);
     const nonce = this.#nonce();
-    const args = [key, value, expected ?? "", left ?? "", nonce, keys];
-    const asked = this.#ask(`put "${key}"`, putScript, args, signal);
-    const [revision, before] = await this.#written(`put "${key}"`, asked, nonce, expected, signal);
+    const args = ["p", key, value, expected ?? "", left ?? "", nonce, keys];
+    const [revision, before] = await this.#write(`put "${key}"`, args, nonce, expected, signal);
     if (ttl !== undefined) this.#renewals.wrote(key, { revision, ttl }, expected);
     this.#feed.wrote({ change: { type: "put", entry: { key, value, revision } }, left }, before);
     return revision;
@@ -131,8 +130,8 @@ class ScriptedStore implements RedisStore {
   async delete(key: string, { expected, signal }: DeleteOptions = {}): Promise<void> {
     checkKey(key);
     const nonce = this.#nonce();
-    const asked = this.#ask(`delete "${key}"`, deleteScript, [key, expected ?? "", nonce], signal);
-    const [revision, before] = await this.#written(`delete "${key}"`, asked, nonce, expected, signal);
+    const args = ["d", key, "", expected ?? "", "", nonce, ""];
+    const [revision, before] = await this.#write(`delete "${key}"`, args, nonce, expected, signal);
     if (revision === 0) return;
     this.#feed.wrote({ change: { type: "delete", key, revision }, left: undefined }, before);
   }
@@ -181,16 +180,16 @@ class ScriptedStore implements RedisStore {
   }
 
   /** The revision of a write, and the one before it if nothing was between. */
-  async #written(
+  async #write(
     what: string,
-    asked: Promise<Reply>,
+    args: readonly (string | number)[],
     nonce: string,
     expected: number | "absent" | undefined,
     signal: AbortSignal | undefined,
   ): Promise<readonly [revision: number, before: number]> {
     let reply: Reply;
     try {
-      reply = await asked;
+      reply = await this.#ask(what, writeScript, args, signal);
     } catch (thrown) {
       const revision = await this.#settle(thrown, nonce, signal);
       if (revision === undefined) throw thrown;

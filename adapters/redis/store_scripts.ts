@@ -1,9 +1,11 @@
-import { type Script, script } from "./scripts.ts";
+import { type Script, script, sharedScript } from "./scripts.ts";
 
 /** How many changes are remembered, for watches that look seldom. */
 const REMEMBERED = 10_000;
 /** How many entries whose time is over are taken away by one script. */
 const SOME = 64;
+/** Of how many writes one looks for such entries, by its revision. */
+const SELDOM = 8;
 /** How many bytes of keys and values one answer has, and a little more. */
 const BYTES = 4_194_304;
 /** How many changes are looked through for one whose answer was lost. */
@@ -26,9 +28,10 @@ local call = redis.call
 local time = call("TIME")
 local micros = time[1] * 1000000 + time[2]
 local now = math.floor(micros / 1000)
-local last, born = 0
+local last, born
 local function text(number) return string.format("%.0f", number) end
 local function begin(key)
+  if last then return call("HGET", values, key) end
   local found = call("HMGET", values, "", key)
   last = tonumber(string.sub(found[1] or "", 1, 16)) or 0
   if last > 0 then born = string.sub(found[1], 18) end
@@ -38,7 +41,8 @@ local function tell(kind, key, nonce)
   last = math.max(last + 1, micros)
   local id = text(last)
   call("XADD", log, "MAXLEN", "~", "${REMEMBERED}", id .. "-0", kind .. key, nonce)
-  return id, id .. " " .. (born or id)
+  born = born or id
+  return id, id .. " " .. born
 end
 local function drop(key, nonce, expires)
   local _, head = tell("d", key, nonce)
@@ -70,53 +74,50 @@ end
 `;
 
 /** `key`: its revision and value. */
-export const getScript: Script = script(
+export const getScript: Script = sharedScript(
   "store.get",
+  1,
   `${SHARED}
-local raw = call("HGET", values, ARGV[1])
-local revision, at = find(raw)
-if not revision then return false end
-return { revision, string.sub(raw, at + 1) }`,
+local function run(key)
+  local raw = call("HGET", values, key)
+  local revision, at = find(raw)
+  return revision and { revision, string.sub(raw, at + 1) }
+end`,
 );
 
-/** What is over is looked for by one write of some, by the last digits of the time. */
-const WRITE = `
-local raw = begin(ARGV[1])
-local before = last
-if micros % 8 == 0 and sweep() then before, raw = -1, call("HGET", values, ARGV[1]) end
-local found, _, left = find(raw)
-`;
-
-/** `key value expected ttl nonce keys`: what came of it, the revision, and the one before it if nothing was between. */
-export const putScript: Script = script(
-  "store.put",
-  `${SHARED}${WRITE}
-local key, value, expected, ttl, nonce, keys = unpack(ARGV)
-if not fits(expected, found) then return { "conflict", found or 0 } end
-local function full() return call("HLEN", values) > tonumber(keys) end
-if not raw and full() then
-  before = -1
-  if not sweep() or full() then return { "full" } end
-end
-local expires = "0"
-if ttl ~= "" then expires = text(math.min(now + tonumber(ttl), 9000000000000000)) end
-local id, head = tell("p", key, nonce)
-call("HSET", values, "", head, key, id .. " " .. expires .. " " .. value)
-if not raw then call("ZADD", names, "0", key) end
-if expires ~= "0" then call("ZADD", expiries, expires, key)
-elseif raw and left ~= -1 then call("ZREM", expiries, key) end
-return { "done", last, before }`,
-);
-
-/** `key expected nonce`: what came of it, the revision or 0, and the one before it if nothing was between. */
-export const deleteScript: Script = script(
-  "store.delete",
-  `${SHARED}${WRITE}
-local key, expected, nonce = unpack(ARGV)
-if not fits(expected, found) then return { "conflict", found or 0 } end
-if not raw then return { "done", 0, -1 } end
-drop(key, nonce, left ~= -1)
-return { "done", last, before }`,
+/**
+ * `p key value expected ttl nonce keys`, or `d key "" expected "" nonce ""`: what came of it, the revision, or 0 if there
+ * was nothing to delete, and the one before it if nothing was between.
+ */
+export const writeScript: Script = sharedScript(
+  "store.write",
+  7,
+  `${SHARED}
+local function isFull(keys) return call("HLEN", values) > tonumber(keys) end
+local function run(kind, key, value, expected, ttl, nonce, keys)
+  local raw = begin(key)
+  local before = last
+  if last % ${SELDOM} == 0 and sweep() then before, raw = -1, call("HGET", values, key) end
+  local found, _, left = find(raw)
+  if not fits(expected, found) then return { "conflict", found or 0 } end
+  if kind == "d" then
+    if not raw then return { "done", 0, -1 } end
+    drop(key, nonce, left ~= -1)
+    return { "done", last, before }
+  end
+  if not raw and isFull(keys) then
+    before = -1
+    if not sweep() or isFull(keys) then return { "full" } end
+  end
+  local expires = "0"
+  if ttl ~= "" then expires = text(math.min(now + tonumber(ttl), 9000000000000000)) end
+  local id, head = tell("p", key, nonce)
+  call("HSET", values, "", head, key, id .. " " .. expires .. " " .. value)
+  if not raw then call("ZADD", names, "0", key) end
+  if expires ~= "0" then call("ZADD", expiries, expires, key)
+  elseif raw and left ~= -1 then call("ZREM", expiries, key) end
+  return { "done", last, before }
+end`,
 );
 
 /** `nonce`: the revision of the write that had it, if it is among the last. */

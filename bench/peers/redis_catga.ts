@@ -19,7 +19,9 @@ function storeAt(port: number): Store {
 
 /** The same store with one command in each request. */
 function singlyAt(port: number): Store {
-  return redisStore(createCommander(restWire(restOf(port), runtime), { runtime, batch: 1, requests: 64 }));
+  return redisStore(
+    createCommander(restWire(restOf(port), runtime), { runtime, batch: 1, runs: 1, requests: 64 }),
+  );
 }
 
 export const locking: MakeOperation = (port) => lockingBy(storeAt(port));

@@ -95,9 +95,13 @@ export const getting: MakeOperation = (port) => {
   };
 };
 
-/** A lock, or what an idempotent command takes: a claim, and the answer in its place. Each command is a request. */
-export const turningSingly: MakeOperation = (port, what) => {
-  const redis = clientAt(port, true);
+/** Each command is a request. */
+export const turningSingly: MakeOperation = (port, what) => turningBy(clientAt(port, true), what);
+/** What meets in a turn is one request. */
+export const turning: MakeOperation = (port, what) => turningBy(clientAt(port), what);
+
+/** A lock, or what an idempotent command takes: a claim, and the answer in its place. */
+function turningBy(redis: Redis, what: string): Operation {
   if (what.includes("lock")) return lockingBy(redis);
   const claim = async (id: number): Promise<boolean> =>
     await redis.set(`orders.place/${id}`, "claim", { nx: true, px: 10_000 }) === "OK";
@@ -113,4 +117,4 @@ export const turningSingly: MakeOperation = (port, what) => {
       expect("an order that comes twice is known", !await claim(id));
     },
   };
-};
+}

@@ -2,10 +2,11 @@
 import { driveOperation } from "../harness/redis.ts";
 
 const own = () => import("../peers/redis_catga.ts");
+const plain = () => import("../peers/redis_upstash.ts");
 
 await driveOperation({
   "catga": () => own().then(({ turning }) => turning),
   "its commands, one a request": () => own().then(({ turningSingly }) => turningSingly),
-  "@upstash/redis, one a request": () =>
-    import("../peers/redis_upstash.ts").then(({ turningSingly }) => turningSingly),
+  "@upstash/redis, one a request": () => plain().then(({ turningSingly }) => turningSingly),
+  "@upstash/redis, one a turn": () => plain().then(({ turning }) => turning),
 });

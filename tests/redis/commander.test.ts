@@ -6,9 +6,9 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { type CommanderOptions, createCommander } from "../../adapters/redis/commander.ts";
 import { restWire } from "../../adapters/redis/rest.ts";
-import { script } from "../../adapters/redis/scripts.ts";
+import { script, sharedScript } from "../../adapters/redis/scripts.ts";
 import { digestOf, sha1 } from "../../adapters/redis/scripts_digest.ts";
-import type { Outcome, Wire } from "../../adapters/redis/wire.ts";
+import type { Outcome, Reply, Wire } from "../../adapters/redis/wire.ts";
 import { failed, openStand, quiet, type RedisStand } from "./support.ts";
 
 let stand: RedisStand;
@@ -111,40 +111,40 @@ test("the digest is SHA-1", () => {
   }
 });
 
-describe("requests", () => {
-  /** A wire that notes what it is asked, and answers when it is told to. */
-  function noted(options: Partial<CommanderOptions> = {}) {
-    const asked: {
-      commands: readonly (readonly string[])[];
-      signal: AbortSignal;
-      answer: (outcomes: Outcome[]) => void;
-    }[] = [];
-    const wire: Wire = {
-      request: (commands, signal) => new Promise((answer) => void asked.push({ commands, signal, answer })),
-    };
-    const timers = new Set<() => void>();
-    let now = 0;
-    const runtime: Runtime = {
-      ...quiet(),
-      clock: {
-        mono: () => now,
-        wall: () => now,
-        timer: (_, run) => {
-          timers.add(run);
-          return () => void timers.delete(run);
-        },
+/** A wire that notes what it is asked, and answers when it is told to. */
+function noted(options: Partial<CommanderOptions> = {}) {
+  const asked: {
+    commands: readonly (readonly string[])[];
+    signal: AbortSignal;
+    answer: (outcomes: Outcome[]) => void;
+  }[] = [];
+  const wire: Wire = {
+    request: (commands, signal) => new Promise((answer) => void asked.push({ commands, signal, answer })),
+  };
+  const timers = new Set<() => void>();
+  let now = 0;
+  const runtime: Runtime = {
+    ...quiet(),
+    clock: {
+      mono: () => now,
+      wall: () => now,
+      timer: (_, run) => {
+        timers.add(run);
+        return () => void timers.delete(run);
       },
-    };
-    const redis = createCommander(wire, { runtime, ...options });
-    const pass = (ms: number): void => {
-      now += ms;
-      for (const run of [...timers]) run();
-    };
-    return { redis, asked, pass, timers };
-  }
-  const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
-  const fine = (count: number): Outcome[] => Array.from({ length: count }, (_, at) => ({ reply: at }));
+    },
+  };
+  const redis = createCommander(wire, { runtime, ...options });
+  const pass = (ms: number): void => {
+    now += ms;
+    for (const run of [...timers]) run();
+  };
+  return { redis, asked, pass, timers };
+}
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
+const fine = (count: number): Outcome[] => Array.from({ length: count }, (_, at) => ({ reply: at }));
 
+describe("requests", () => {
   test("commands of a turn go in one, in their order", async () => {
     const { redis, asked } = noted();
     const answers = ["a", "b", "c"].map((name) => redis.send([name]));
@@ -245,6 +245,93 @@ describe("requests", () => {
     }, { runtime: quiet() });
     const error: Error = await throws.send(["a"]).then(() => new Error("ok"), (thrown) => thrown);
     expect(error.message).toBe("Cannot send A: it failed with Error");
+  });
+});
+
+describe("runs of a script that share a command", () => {
+  const join = sharedScript(
+    "test.join",
+    2,
+    "local calls = 0 local function run(a, b) calls = calls + 1 return { a .. b, calls } end",
+  );
+
+  test("are answered each for itself, in their order, by one command", async () => {
+    await using redis = stand.open();
+    await redis.run(join, ["{k}1", "{k}2"], ["a", "b"]);
+    const { sent } = redis;
+    const answers = await Promise.all(
+      ["c", "d", "e"].map((each) => redis.run(join, ["{k}1", "{k}2"], [each, 1])),
+    );
+    expect(answers).toEqual([["c1", 1], ["d1", 2], ["e1", 3]]);
+    expect(redis.sent - sent).toBe(1);
+  });
+
+  test("are sent again together where the script is not known", async () => {
+    await using redis = stand.open();
+    await redis.send(["SCRIPT", "FLUSH"]);
+    const { sent } = redis;
+    const answers = await Promise.all(["c", "d"].map((each) => redis.run(join, ["k"], [each, 1])));
+    expect(answers).toEqual([["c1", 1], ["d1", 2]]);
+    expect(redis.sent - sent).toBe(2);
+  });
+
+  test("are those that follow one another, of the same keys, and no more than may be", async () => {
+    const { redis, asked } = noted({ runs: 2 });
+    const own = (at: number): readonly string[] => asked[0]!.commands[at]!.slice(5);
+    for (const each of ["a", "b", "c"]) void redis.run(join, ["{k}1", "{k}2"], [each, 1]);
+    void redis.send(["GET", "k"]);
+    void redis.run(join, ["{k}1", "{k}2"], ["d", 1]);
+    void redis.run(join, ["{k}1", "{k}3"], ["e", 1]);
+    const left = new AbortController();
+    void failed(redis.run(join, ["{k}1", "{k}3"], ["f", 1], { signal: left.signal }));
+    left.abort();
+    void redis.run(join, ["{k}1", "{k}3"], ["g", 1]);
+    await turn();
+    expect(asked).toHaveLength(1);
+    expect(asked[0]!.commands.map(([name]) => name)).toEqual([
+      "EVALSHA",
+      "EVALSHA",
+      "GET",
+      "EVALSHA",
+      "EVALSHA",
+    ]);
+    expect([0, 1, 3, 4].map((at) => own(at).filter((_, word) => word % 3 === 0).join(""))).toEqual([
+      "ab",
+      "c",
+      "d",
+      "eg",
+    ]);
+  });
+
+  test("are no larger together than a request may be", async () => {
+    const { redis, asked } = noted({ requests: 9 });
+    for (const each of ["a", "b"]) void redis.run(join, ["k"], [each, "x".repeat(300_000)]);
+    await turn();
+    expect(asked.map(({ commands }) => commands.length)).toEqual([1, 1]);
+  });
+
+  test.each<[string, (answers: readonly Reply[]) => Reply, readonly string[]]>([
+    ["all", (answers) => answers, ["ok", "ok", "ok"]],
+    ["too few", (answers) => answers.slice(1), ["TRANSPORT", "TRANSPORT", "TRANSPORT"]],
+    ["too many", (answers) => [...answers, ["9", 0]], ["TRANSPORT", "TRANSPORT", "TRANSPORT"]],
+    ["no list", () => "OK", ["TRANSPORT", "TRANSPORT", "TRANSPORT"]],
+    ["two mixed up", ([a, b, c]) => [a!, c!, b!], ["ok", "TRANSPORT", "TRANSPORT"]],
+    ["one twice", ([a, b]) => [a!, b!, b!], ["ok", "ok", "TRANSPORT"]],
+  ])("are told what came to each of them when %s come back", async (_, spoil, codes) => {
+    const { redis, asked } = noted();
+    const told = ["a", "b", "c"].map((each) => failed(redis.run(join, ["k"], [each, 1])));
+    await turn();
+    const tags = asked[0]!.commands[0]!.slice(5).filter((_, word) => word % 3 === 2);
+    asked[0]!.answer([{ reply: spoil(tags.map((tag) => [tag, 0])) }]);
+    expect(await Promise.all(told)).toEqual([...codes]);
+  });
+
+  test("fail together when it does", async () => {
+    const { redis, asked } = noted();
+    const told = ["a", "b"].map((each) => failed(redis.run(join, ["k"], [each, 1])));
+    await turn();
+    asked[0]!.answer([{ error: "OOM command not allowed" }]);
+    expect(await Promise.all(told)).toEqual(["OVERLOADED", "OVERLOADED"]);
   });
 });
 

@@ -37,21 +37,14 @@ class MadeUpRedis {
   run(name: string, args: readonly string[]): Reply {
     const now = this.time.clock.mono();
     for (const [key, { until }] of this.#kept) if (until <= now) this.#drop(key);
-    const [key = "", value = "", third = "", fourth = ""] = args;
-    const before = this.#last;
-    const found = this.#kept.get(key);
+    const [key = "", value = "", third = ""] = args;
     switch (name) {
-      case "store.get":
+      case "store.get": {
+        const found = this.#kept.get(key);
         return found === undefined ? null : [found.revision, found.value];
-      case "store.put": {
-        if (!fits(third, found)) return ["conflict", found?.revision ?? 0];
-        const revision = this.#tell("p", key);
-        this.#kept.set(key, { revision, value, until: fourth === "" ? Infinity : now + Number(fourth) });
-        return ["done", revision, before];
       }
-      case "store.delete":
-        if (!fits(value, found)) return ["conflict", found?.revision ?? 0];
-        return found === undefined ? ["done", 0, -1] : ["done", this.#drop(key), before];
+      case "store.write":
+        return this.#write(args, now);
       case "store.list": {
         const keys = [...this.#kept.keys()].filter((each) => each.startsWith(value)).sort();
         const from = key.slice(1);
@@ -70,6 +63,16 @@ class MadeUpRedis {
       default:
         throw new Error(`${name} is not known`);
     }
+  }
+
+  #write([kind, key = "", value = "", expected = "", ttl = ""]: readonly string[], now: number): Reply {
+    const before = this.#last;
+    const found = this.#kept.get(key);
+    if (!fits(expected, found)) return ["conflict", found?.revision ?? 0];
+    if (kind === "d") return found === undefined ? ["done", 0, -1] : ["done", this.#drop(key), before];
+    const revision = this.#tell("p", key);
+    this.#kept.set(key, { revision, value, until: ttl === "" ? Infinity : now + Number(ttl) });
+    return ["done", revision, before];
   }
 
   #listed(key: string): Reply {

@@ -136,6 +136,29 @@ describe.each(Object.keys(operations))("%s", (operation) => {
   });
 });
 
+describe("writes of one turn share a command:", () => {
+  test.each(faultNames)("none is taken for done that is not: %s", async (name) => {
+    for (healed of [false, true]) {
+      const keys = Array.from({ length: 6 }, (_, at) => `together ${healed}/${name}/${at}`);
+      await Promise.all(keys.map((key) => direct.put(key, VALUE)));
+      const put = (_: string, at: number): boolean => at % 2 === 0;
+      stub.fail(name);
+      const outcomes = await Promise.allSettled(
+        keys.map((key, at) => put(key, at) ? store.put(key, `${VALUE} 2`) : store.delete(key)),
+      );
+      stub.fail(undefined);
+      for (const [at, outcome] of outcomes.entries()) {
+        const value = (await direct.get(keys[at]!))?.value;
+        const was = put(keys[at]!, at) ? value === `${VALUE} 2` : value === undefined;
+        expect(was).toBe(isDone(name));
+        if (outcome.status === "fulfilled") expect(was).toBe(true);
+        else if (UNDONE.includes(failureOf({ error: outcome.reason }).code)) expect(was).toBe(false);
+        if (healed && was) expect(outcome.status).toBe("fulfilled");
+      }
+    }
+  });
+});
+
 test.each(Object.keys(readings).flatMap((reading) => faultNames.map((name) => [reading, name] as const)))(
   "%s fails as it should: %s",
   async (reading, name) => {

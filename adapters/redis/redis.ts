@@ -72,7 +72,7 @@ export interface RedisStorage extends Storage, AsyncDisposable {
   readonly discovery: RedisDiscovery;
   /** How many commands have been sent so far: each may cost money. */
   readonly sent: number;
-  /** How many of them renewed leases that are held: they come on top of `polling`. */
+  /** How many writes renewed leases that are held: they come on top of `polling`. */
   readonly renewed: number;
 }
 

@@ -50,7 +50,7 @@ export interface RedisStore extends Store, AsyncDisposable {
   readonly durability: Durability;
   /** How soon its watches tell of a change of another process, while there are changes and at the latest, in ms. */
   readonly looks: Looks;
-  /** How many commands renewed what is held for a time, such as leases: no budget holds them back. */
+  /** How many writes renewed what is held for a time, such as leases: no budget holds them back. */
   readonly renewed: number;
 }
 

@@ -1,10 +1,10 @@
-import { base64url } from "../../src/internal/base64url.ts";
 import type { Signer } from "../../src/ports/runtime.ts";
 import { builtin } from "./process.ts";
 
 /** The part of `node:crypto` that is used. */
 interface CryptoModule {
-  hash?(algorithm: "sha256", data: Uint8Array | string, encoding: "buffer"): Uint8Array;
+  hash?(algorithm: "sha256", data: Uint8Array, encoding: "buffer"): Uint8Array;
+  hash?(algorithm: "sha256", data: Uint8Array | string, encoding: "base64url"): string;
 }
 
 /** A key as HMAC (RFC 2104) wants it: in the first block of what is hashed within and of what is hashed around it. */
@@ -53,8 +53,8 @@ export function syncSigner(): Signer | undefined {
       }
       const { written } = utf8.encodeInto(text, pads.within.subarray(BLOCK));
       pads.around.set(hash("sha256", pads.within.subarray(0, BLOCK + written), "buffer"), BLOCK);
-      return base64url(hash("sha256", pads.around, "buffer"));
+      return hash("sha256", pads.around, "base64url");
     },
-    hash: (body) => base64url(hash("sha256", body, "buffer")),
+    hash: (body) => hash("sha256", body, "base64url"),
   };
 }

@@ -1,4 +1,5 @@
 import { CatgaError, systemFault } from "../result.ts";
+import type { EndSignal } from "../internal/ending.ts";
 import type { Clock } from "../ports/runtime.ts";
 
 /** What is asked, as messages call it. */
@@ -9,7 +10,7 @@ export interface AskOptions {
   readonly clock: Pick<Clock, "timer">;
   /** In ms; then it counts as `TRANSPORT`: what was asked for may have been done, or may be later. */
   readonly limit: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: EndSignal | undefined;
   /** @default "store" */
   readonly asked?: Asked | undefined;
 }
@@ -25,8 +26,9 @@ export function askStore<T>(options: AskOptions, ask: (signal: AbortSignal) => P
     };
     const giveUp = (code: "TRANSPORT" | "CANCELLED", message: string): void => {
       leave();
-      reject(new CatgaError(systemFault(code, message)));
-      asked.abort();
+      const error = new CatgaError(systemFault(code, message));
+      reject(error);
+      asked.abort(error);
     };
     const cancel = (): void => giveUp("CANCELLED", `Nobody waits any longer for the ${name}`);
     const stop = clock.timer(
@@ -35,11 +37,17 @@ export function askStore<T>(options: AskOptions, ask: (signal: AbortSignal) => P
     );
     if (signal?.aborted) return cancel();
     signal?.addEventListener("abort", cancel, { once: true });
-    try {
-      ask(asked.signal).finally(leave).then(resolve, reject);
-    } catch (thrown) {
+    const fail = (thrown: unknown): void => {
       leave();
       reject(thrown);
+    };
+    try {
+      ask(asked.signal).then((answer) => {
+        leave();
+        resolve(answer);
+      }, fail);
+    } catch (thrown) {
+      fail(thrown);
     }
   });
 }

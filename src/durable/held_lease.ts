@@ -1,5 +1,5 @@
-import { CatgaError, faultOf, type SystemFault, systemFault } from "../result.ts";
-import { sleep } from "../internal/sleep.ts";
+import { CatgaError, faultOf, type SystemCode, systemFault } from "../result.ts";
+import { Ending } from "../internal/ending.ts";
 import type { Lease } from "./lease.ts";
 import type { Grant, LeaseClaim } from "./lease_claim.ts";
 import { leaseHolder } from "./lease_record.ts";
@@ -12,8 +12,9 @@ export class HeldLease implements Lease {
   readonly key: string;
   readonly owner: string;
   readonly token: number;
+  /** Ends with it, for a `CatgaError`. */
+  readonly over: Ending = new Ending();
   readonly #claim: LeaseClaim;
-  readonly #over: AbortController = new AbortController();
   #grant: Grant;
   #stop: () => void = () => {};
   #released: Promise<void> | undefined;
@@ -24,28 +25,29 @@ export class HeldLease implements Lease {
     this.token = grant.token;
     this.#claim = claim;
     this.#grant = grant;
-    this.#arm();
-    claim.runtime.background(this.#keep());
+    this.#rest();
+    // Whoever freezes a process must not do so while it is to be renewed.
+    claim.runtime.background(this.over.ended());
   }
 
   get signal(): AbortSignal {
     this.#look();
-    return this.#over.signal;
+    return this.over.signal;
   }
 
   held(): boolean {
-    return !this.#over.signal.aborted && this.#claim.runtime.clock.mono() < this.#grant.until;
+    return !this.over.aborted && this.#claim.runtime.clock.mono() < this.#grant.until;
   }
 
   assertHeld(): void {
     this.#look();
-    this.#over.signal.throwIfAborted();
+    if (this.over.aborted) throw this.over.reason;
   }
 
   release(): Promise<void> {
     if (this.#released !== undefined) return this.#released;
-    if (this.#over.signal.aborted) return this.#released = Promise.resolve();
-    this.#end(systemFault("CANCELLED", `The lease "${this.key}" was released by "${this.owner}"`));
+    if (this.over.aborted) return this.#released = Promise.resolve();
+    this.#end("CANCELLED", () => `The lease "${this.key}" was released by "${this.owner}"`);
     return this.#released = this.#claim.remove(this.#grant.revision);
   }
 
@@ -53,46 +55,46 @@ export class HeldLease implements Lease {
     return this.release();
   }
 
-  /** Renews the lease at each third of its time, until it is over. */
-  async #keep(): Promise<void> {
+  /** Waits until a third of its time is over, then renews it. */
+  #rest(): void {
+    const { ttl, runtime } = this.#claim;
+    this.#wake(this.#grant.since + ttl / 3, () => {
+      const end = this.#grant.until - LATENESS * ttl;
+      if (runtime.clock.mono() >= end) return this.#expire();
+      this.#wake(end, () => this.#expire());
+      runtime.background(this.#renew());
+    });
+  }
+
+  /** Sets the only timer it has. */
+  #wake(due: number, run: () => void): void {
     const { clock } = this.#claim.runtime;
-    const { signal } = this.#over;
-    while (this.held()) {
-      await sleep(clock, this.#grant.since + this.#claim.ttl / 3 - clock.mono(), signal);
-      if (this.held()) await this.#renew();
-    }
-    this.#expire();
+    this.#stop();
+    this.#stop = clock.timer(Math.max(due - clock.mono(), 0), run);
   }
 
   async #renew(): Promise<void> {
-    const { signal } = this.#over;
     for (let failures = 0; this.held(); failures++) {
       try {
-        if (failures === 0) return this.#take(await this.#claim.renew(this.#grant, signal));
-        await this.#claim.rest(failures, signal);
+        if (failures === 0) return this.#take(await this.#claim.renew(this.#grant, this.over));
+        await this.#claim.rest(failures, this.over);
         // It may be written all the same, or be somebody else's: what is there decides.
-        const entry = await this.#claim.read(signal);
+        const entry = await this.#claim.read(this.over);
         if (!this.#claim.isMine(entry)) return this.#lose(leaseHolder(entry)?.owner);
-        return this.#take(await this.#claim.write(entry, signal));
+        return this.#take(await this.#claim.write(entry, this.over));
       } catch (thrown) {
         this.#warn(thrown, failures);
       }
     }
+    this.#expire();
   }
 
   #take(grant: Grant): void {
     // Once it was not held by this clock it never is again, though nobody else had it.
     this.#look();
-    if (this.#over.signal.aborted) return;
+    if (this.over.aborted) return;
     this.#grant = grant;
-    this.#arm();
-  }
-
-  #arm(): void {
-    const { clock } = this.#claim.runtime;
-    this.#stop();
-    const due = this.#grant.until - LATENESS * this.#claim.ttl;
-    this.#stop = clock.timer(Math.max(due - clock.mono(), 0), () => this.#expire());
+    this.#rest();
   }
 
   /** Ends it if its time is over, though no timer has run yet. */
@@ -101,27 +103,28 @@ export class HeldLease implements Lease {
   }
 
   #expire(): void {
-    if (this.#over.signal.aborted) return;
-    const message =
-      `"${this.owner}" lost the lease "${this.key}": it could not be renewed in ${this.#claim.ttl} ms`;
-    this.#end(systemFault("TIMEOUT", message));
+    if (this.over.aborted) return;
+    const { ttl } = this.#claim;
+    this.#end(
+      "TIMEOUT",
+      () => `"${this.owner}" lost the lease "${this.key}": it could not be renewed in ${ttl} ms`,
+    );
     // Others need not wait for what a writing that was never confirmed may have prolonged.
     this.#claim.runtime.background(this.#claim.remove(this.#grant.revision));
   }
 
   #lose(holder: string | undefined): void {
     const found = holder === undefined ? "it is gone from the store" : `"${holder}" has it`;
-    this.#end(systemFault("CONFLICT", `"${this.owner}" lost the lease "${this.key}": ${found}`, { holder }));
+    this.#end("CONFLICT", () => `"${this.owner}" lost the lease "${this.key}": ${found}`, { holder });
   }
 
-  #end(fault: SystemFault): void {
-    if (this.#over.signal.aborted) return;
+  #end(code: SystemCode, why: () => string, data?: unknown): void {
     this.#stop();
-    this.#over.abort(new CatgaError(fault));
+    this.over.end(() => new CatgaError(systemFault(code, why(), data)));
   }
 
   #warn(thrown: unknown, failures: number): void {
-    if (failures > 0 || this.#over.signal.aborted) return;
+    if (failures > 0 || this.over.aborted) return;
     const { code, message } = faultOf(thrown);
     this.#claim.runtime.log({
       level: "warn",

@@ -1,8 +1,9 @@
 import { backoff } from "../internal/backoff.ts";
+import { Ending } from "../internal/ending.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Store } from "../ports/store.ts";
-import { acquireLease, type Lease } from "./lease.ts";
+import { type Lease, takeLease } from "./lease.ts";
 
 /** How long to wait after the store has failed, in ms: twice as long each time, up to the second. */
 const DELAY = 50;
@@ -28,7 +29,7 @@ export interface KeptLeaseHost {
 /** A lease that is waited for, held, and waited for again each time it is lost, until this is closed. */
 export class KeptLease {
   readonly #host: KeptLeaseHost;
-  readonly #closed: AbortController = new AbortController();
+  readonly #closed: Ending = new Ending();
   readonly #kept: Promise<void>;
   #lease: Lease | undefined;
   #pause = 0;
@@ -52,7 +53,7 @@ export class KeptLease {
 
   /** Lets go of it for good. Never rejects. */
   async close(): Promise<void> {
-    this.#closed.abort();
+    this.#closed.end();
     await this.#lease?.release();
     await this.#kept;
   }
@@ -60,23 +61,23 @@ export class KeptLease {
   async #keep(): Promise<void> {
     const { store, runtime, owner, ttl } = this.#host;
     const { clock, random } = runtime;
-    const { signal } = this.#closed;
-    for (let failures = 0; !signal.aborted;) {
+    const closed = this.#closed;
+    for (let failures = 0; !closed.aborted;) {
       try {
-        const lease = await acquireLease(this.#host.key(), { store, runtime, owner, ttl, signal });
+        const lease = await takeLease(this.#host.key(), { store, runtime, owner, ttl }, closed);
         failures = 0;
         this.#pause = 0;
         this.#lease = lease;
         // It may have been closed while the answer was on its way.
-        if (signal.aborted) return await lease.release();
+        if (closed.aborted) return await lease.release();
         await this.#take(lease);
-        await aborted(lease.signal);
+        await lease.over.ended();
         this.#host.lost();
-        await sleep(clock, this.#pause, signal);
+        await sleep(clock, this.#pause, closed);
       } catch (thrown) {
-        if (signal.aborted) return;
+        if (closed.aborted) return;
         this.#host.failed(thrown);
-        await sleep(clock, backoff(++failures, DELAY, LONGEST, random.u32()), signal);
+        await sleep(clock, backoff(++failures, DELAY, LONGEST, random.u32()), closed);
       }
     }
   }
@@ -90,11 +91,4 @@ export class KeptLease {
       throw thrown;
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

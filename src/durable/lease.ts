@@ -1,3 +1,5 @@
+import { CatgaError, systemFault } from "../result.ts";
+import { Ending } from "../internal/ending.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Store } from "../ports/store.ts";
 import { HeldLease } from "./held_lease.ts";
@@ -75,7 +77,25 @@ const SHORTEST = 100;
  * ```
  */
 export async function acquireLease(key: string, options: LeaseOptions): Promise<Lease> {
-  const { store, runtime, owner, ttl, timeout, signal } = options;
+  const { owner, signal } = options;
+  const over = new Ending();
+  const leave = over.follow(
+    signal,
+    () => new CatgaError(systemFault("CANCELLED", `"${owner}" waits no longer for the lease "${key}"`)),
+  );
+  try {
+    return await takeLease(key, options, over);
+  } finally {
+    leave();
+  }
+}
+
+/** The same with an ending in the place of the signal; it also ends when the time is over. */
+export async function takeLease(
+  key: string,
+  { store, runtime, owner, ttl, timeout }: LeaseOptions,
+  over: Ending,
+): Promise<HeldLease> {
   if (!(ttl >= SHORTEST && ttl < Infinity)) {
     throw new RangeError(
       `Cannot acquire the lease "${key}": its ttl is ${ttl}, but must be ${SHORTEST} ms or more`,
@@ -87,17 +107,13 @@ export async function acquireLease(key: string, options: LeaseOptions): Promise<
     );
   }
   const claim = new LeaseClaim(key, owner, ttl, store, runtime);
-  const wait = new LeaseWait(claim, store, timeout);
-  const cancel = (): void => wait.cancel();
-  if (signal?.aborted) cancel();
-  signal?.addEventListener("abort", cancel, { once: true });
+  const wait = new LeaseWait(claim, store, timeout, over);
   try {
     return new HeldLease(claim, await wait.grant());
   } catch (thrown) {
     if (claim.written) runtime.background(claim.remove());
     throw thrown;
   } finally {
-    signal?.removeEventListener("abort", cancel);
     wait.close();
   }
 }

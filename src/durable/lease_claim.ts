@@ -1,5 +1,6 @@
 import { CatgaError } from "../result.ts";
 import { backoff } from "../internal/backoff.ts";
+import type { EndSignal } from "../internal/ending.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Entry, Store } from "../ports/store.ts";
@@ -39,7 +40,7 @@ export class LeaseClaim {
     this.runtime = runtime;
     this.#store = store;
     const { random } = runtime;
-    this.#id = [random.u32(), random.u32()].map((part) => part.toString(36)).join("-");
+    this.#id = `${random.u32().toString(36)}-${random.u32().toString(36)}`;
   }
 
   /** The longest one request may take, in ms. */
@@ -51,18 +52,18 @@ export class LeaseClaim {
     return recordOf(entry)?.id === this.#id;
   }
 
-  read(signal: AbortSignal | undefined): Promise<Entry | undefined> {
+  read(signal: EndSignal | undefined): Promise<Entry | undefined> {
     return this.#ask(signal, (signal) => this.#store.get(this.key, { signal }));
   }
 
   /** Writes the lease where there is nothing, or over an entry that is its own. */
-  write(mine: Entry | undefined, signal: AbortSignal | undefined): Promise<Grant> {
+  write(mine: Entry | undefined, signal: EndSignal | undefined): Promise<Grant> {
     const token = mine && tokenOf(mine, recordOf(mine)!);
     return this.#write(token, mine?.revision ?? "absent", signal);
   }
 
   /** Writes the lease once more. */
-  renew(grant: Grant, signal: AbortSignal | undefined): Promise<Grant> {
+  renew(grant: Grant, signal: EndSignal | undefined): Promise<Grant> {
     return this.#write(grant.token, grant.revision, signal);
   }
 
@@ -94,7 +95,7 @@ export class LeaseClaim {
   }
 
   /** Waits a little after the store has failed so many times in a row. */
-  rest(failures: number, signal?: AbortSignal): Promise<void> {
+  rest(failures: number, signal?: EndSignal): Promise<void> {
     const { clock, random } = this.runtime;
     return sleep(clock, backoff(failures, DELAY, this.patience, random.u32()), signal);
   }
@@ -102,7 +103,7 @@ export class LeaseClaim {
   async #write(
     token: number | undefined,
     expected: number | "absent",
-    signal: AbortSignal | undefined,
+    signal: EndSignal | undefined,
   ): Promise<Grant> {
     const record: LeaseRecord = {
       owner: this.owner,
@@ -126,7 +127,7 @@ export class LeaseClaim {
     }
   }
 
-  #ask<T>(signal: AbortSignal | undefined, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #ask<T>(signal: EndSignal | undefined, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     return askStore({ clock: this.runtime.clock, limit: this.patience, signal }, ask);
   }
 }
@@ -136,6 +137,7 @@ function wroteNothing(thrown: unknown): boolean {
     ["CONFLICT", "UNAVAILABLE", "OVERLOADED", "VALIDATION"].includes(thrown.code);
 }
 
-function isConflict(thrown: unknown): boolean {
+/** Whether somebody was faster. */
+export function isConflict(thrown: unknown): boolean {
   return CatgaError.is(thrown) && thrown.code === "CONFLICT";
 }

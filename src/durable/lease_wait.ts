@@ -1,6 +1,7 @@
 import { CatgaError, faultOf, systemFault } from "../result.ts";
+import type { Ending } from "../internal/ending.ts";
 import type { Store } from "../ports/store.ts";
-import type { Grant, LeaseClaim } from "./lease_claim.ts";
+import { type Grant, isConflict, type LeaseClaim } from "./lease_claim.ts";
 import { type LeaseHolder, leaseHolder } from "./lease_record.ts";
 import { LeaseWatch } from "./lease_watch.ts";
 
@@ -13,46 +14,44 @@ const TRIES = 3;
  */
 export class LeaseWait {
   readonly #claim: LeaseClaim;
-  readonly #watch: LeaseWatch;
+  readonly #store: Store;
   readonly #timeout: number | undefined;
-  readonly #over: AbortController = new AbortController();
-  readonly #stop: () => void;
+  readonly #over: Ending;
+  readonly #stop: (() => void) | undefined;
+  #watch: LeaseWatch | undefined;
   #holder: LeaseHolder | undefined;
   #refusal: CatgaError | undefined;
   #isFree = true;
   /** Whether to read what there is before it waits. */
   #asks: boolean;
 
-  constructor(claim: LeaseClaim, store: Store, timeout: number | undefined) {
+  /** @param over ends the wait; ended by it when the time is over */
+  constructor(claim: LeaseClaim, store: Store, timeout: number | undefined, over: Ending) {
     this.#claim = claim;
-    this.#watch = new LeaseWatch(claim, store);
+    this.#store = store;
     this.#timeout = timeout;
-    this.#asks = timeout === 0 || !this.#watch.looks;
-    this.#stop = timeout === undefined || timeout === 0
-      ? () => {}
-      : claim.runtime.clock.timer(timeout, () => this.#over.abort(this.#late()));
-  }
-
-  cancel(): void {
-    const message = `"${this.#claim.owner}" waits no longer for the lease "${this.#claim.key}"`;
-    this.#over.abort(new CatgaError(systemFault("CANCELLED", message)));
+    this.#over = over;
+    // The first word of a watch that looks costs as much as a look at the lease.
+    this.#asks = timeout === 0 || store.looks === undefined;
+    if (timeout === undefined || timeout === 0) return;
+    this.#stop = claim.runtime.clock.timer(timeout, () => over.end(() => this.#late()));
   }
 
   close(): void {
-    this.#stop();
-    this.#watch.close();
+    this.#stop?.();
+    this.#watch?.close();
   }
 
   async grant(): Promise<Grant> {
-    const { signal } = this.#over;
+    const over = this.#over;
     for (let failures = 0;;) {
-      if (signal.aborted) throw signal.reason;
+      if (over.aborted) throw over.reason;
       try {
-        const grant = await this.#attempt(signal);
-        if (grant !== undefined && !signal.aborted) return grant;
+        const grant = await this.#attempt();
+        if (grant !== undefined && !over.aborted) return grant;
         failures = 0;
       } catch (thrown) {
-        if (signal.aborted) throw signal.reason;
+        if (over.aborted) throw over.reason;
         if (thrown === this.#refusal || !mayHeal(thrown) || (this.#timeout === 0 && failures >= TRIES)) {
           throw thrown;
         }
@@ -60,31 +59,33 @@ export class LeaseWait {
         // It may be written all the same: what is there decides.
         this.#isFree = false;
         this.#asks = true;
-        await this.#claim.rest(++failures, signal);
+        await this.#claim.rest(++failures, over);
       }
     }
   }
 
   /** Takes the lease if it is free, else waits until it may be. */
-  async #attempt(signal: AbortSignal): Promise<Grant | undefined> {
+  async #attempt(): Promise<Grant | undefined> {
+    const over = this.#over;
     if (this.#isFree) {
       try {
-        return this.#inTime(await this.#claim.write(undefined, signal));
+        return this.#inTime(await this.#claim.write(undefined, over));
       } catch (thrown) {
         if (!isConflict(thrown)) throw thrown;
         this.#isFree = false;
-        this.#watch.missed();
+        this.#watch?.missed();
       }
     }
     if (this.#asks) {
-      const entry = await this.#claim.read(signal);
+      const entry = await this.#claim.read(over);
       if (entry === undefined || this.#claim.isMine(entry)) {
-        return this.#inTime(await this.#claim.write(entry, signal));
+        return this.#inTime(await this.#claim.write(entry, over));
       }
       this.#holder = leaseHolder(entry);
       if (this.#timeout === 0) throw this.#refusal = this.#taken();
     }
-    this.#isFree = await this.#watch.next(signal);
+    this.#watch ??= new LeaseWatch(this.#claim, this.#store);
+    this.#isFree = await this.#watch.next(over);
     this.#asks = !this.#isFree;
     return undefined;
   }
@@ -112,7 +113,7 @@ export class LeaseWait {
 
   #late(): CatgaError {
     const { key, owner } = this.#claim;
-    const holder = this.#watch.holder ?? this.#holder;
+    const holder = this.#watch?.holder ?? this.#holder;
     const why = holder === undefined ? "the store did not answer" : `"${holder.owner}" held it`;
     const message = `"${owner}" did not get the lease "${key}" in ${this.#timeout} ms: ${why}`;
     return new CatgaError(systemFault("TIMEOUT", message, { holder }));
@@ -131,8 +132,4 @@ export class LeaseWait {
 /** Whether another try may go better: also when somebody was faster. */
 function mayHeal(thrown: unknown): boolean {
   return CatgaError.is(thrown) && (thrown.retryable || thrown.code === "CONFLICT");
-}
-
-function isConflict(thrown: unknown): boolean {
-  return CatgaError.is(thrown) && thrown.code === "CONFLICT";
 }

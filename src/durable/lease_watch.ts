@@ -1,3 +1,4 @@
+import { Ending, type EndSignal } from "../internal/ending.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Looks, Store } from "../ports/store.ts";
 import type { LeaseClaim } from "./lease_claim.ts";
@@ -15,7 +16,7 @@ export class LeaseWatch {
   readonly #claim: LeaseClaim;
   readonly #store: Store;
   readonly #looks: Looks | undefined;
-  readonly #closed: AbortController = new AbortController();
+  readonly #closed: Ending = new Ending();
   #watch: AbortController | undefined;
   #isTaken = false;
   #holder: LeaseHolder | undefined;
@@ -30,29 +31,23 @@ export class LeaseWatch {
     this.#looks = store.looks;
   }
 
-  /** Whether its first word costs as much as a look at the lease. */
-  get looks(): boolean {
-    return this.#looks !== undefined;
-  }
-
   /** Who had the lease, as far as this was told. */
   get holder(): LeaseHolder | undefined {
     return this.#holder;
   }
 
   /** Waits until the lease may be free, or it is time to look, or the signal aborts; whether it may be free. */
-  async next(signal: AbortSignal): Promise<boolean> {
+  async next(signal: EndSignal): Promise<boolean> {
     const { runtime } = this.#claim;
     const { clock } = runtime;
     if (this.#watch === undefined) runtime.background(this.#follow());
     this.#wait();
     while (!this.#isFree && !signal.aborted && clock.mono() < this.#due) {
-      const over = new AbortController();
-      const end = (): void => over.abort();
-      this.#wake = end;
-      signal.addEventListener("abort", end, { once: true });
-      await sleep(clock, this.#due - clock.mono(), over.signal);
-      signal.removeEventListener("abort", end);
+      const over = new Ending();
+      this.#wake = () => over.end();
+      const leave = over.follow(signal);
+      await sleep(clock, this.#due - clock.mono(), over);
+      leave();
     }
     const isFree = this.#isFree;
     this.#isFree = false;
@@ -68,14 +63,14 @@ export class LeaseWatch {
   }
 
   close(): void {
-    this.#closed.abort();
+    this.#closed.end();
     this.#watch?.abort();
   }
 
   async #follow(): Promise<void> {
     const { runtime: { clock }, patience } = this.#claim;
     const pause = Math.max(patience, this.#looks?.soon ?? 0);
-    while (!this.#closed.signal.aborted) {
+    while (!this.#closed.aborted) {
       const watch = this.#watch = new AbortController();
       try {
         await this.#read(watch.signal);
@@ -83,7 +78,7 @@ export class LeaseWatch {
         // Whoever waits looks for itself now and then.
       }
       this.#unknown();
-      if (!watch.signal.aborted) await sleep(clock, pause, this.#closed.signal);
+      if (!watch.signal.aborted) await sleep(clock, pause, this.#closed);
     }
   }
 

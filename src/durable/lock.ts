@@ -1,8 +1,10 @@
 import { CatgaError, systemFault } from "../result.ts";
+import { Ending } from "../internal/ending.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Store } from "../ports/store.ts";
-import { acquireLease, type Lease } from "./lease.ts";
+import type { HeldLease } from "./held_lease.ts";
+import { type Lease, takeLease } from "./lease.ts";
 import { courtesyOver, type LockCourtesy } from "./lock_courtesy.ts";
 import { LockLine } from "./lock_line.ts";
 
@@ -81,7 +83,7 @@ class LockDesk implements Locks {
   readonly #ttl: number;
   readonly #most: number;
   readonly #lines: Map<string, LockLine> = new Map();
-  readonly #asking: Set<AbortController> = new Set();
+  readonly #asking: Set<Ending> = new Set();
   readonly #held: Set<Lease> = new Set();
   readonly #courtesy: LockCourtesy | undefined;
   #waiting = 0;
@@ -101,22 +103,21 @@ class LockDesk implements Locks {
     this.#courtesy = courtesyOver(options, ttl / 3);
   }
 
-  async acquire(name: string, { timeout = 10_000, signal }: LockOptions = {}): Promise<Lease> {
+  async acquire(name: string, { timeout = 10_000, signal }: LockOptions = {}): Promise<HeldLease> {
     if (!(timeout >= 0)) {
       throw new RangeError(
         `Cannot acquire the lock "${name}": the timeout is ${timeout}, but must be 0 ms or more`,
       );
     }
-    const over = new AbortController();
-    const cancel = (): void => over.abort(this.#cancelled(name));
-    if (this.#closed || signal?.aborted) cancel();
-    signal?.addEventListener("abort", cancel, { once: true });
+    const over = new Ending();
+    const leave = over.follow(signal, () => this.#cancelled(name));
+    if (this.#closed) over.end(() => this.#cancelled(name));
     this.#asking.add(over);
     try {
-      return await this.#acquire(name, timeout, over.signal);
+      return await this.#acquire(name, timeout, over);
     } finally {
       this.#asking.delete(over);
-      signal?.removeEventListener("abort", cancel);
+      leave();
     }
   }
 
@@ -128,8 +129,7 @@ class LockDesk implements Locks {
     const held = await this.acquire(name, options);
     try {
       const value = await work(held);
-      const { signal } = held;
-      if (signal.aborted && !isRelease(signal.reason)) throw signal.reason;
+      if (!held.held() && !isRelease(held.signal.reason)) throw held.signal.reason;
       return value;
     } finally {
       await held.release();
@@ -138,12 +138,12 @@ class LockDesk implements Locks {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    for (const asking of [...this.#asking]) asking.abort(this.#cancelled("any"));
+    for (const asking of [...this.#asking]) asking.end(() => this.#cancelled("any"));
     await Promise.all([...this.#held].map((lease) => lease.release()));
   }
 
-  async #acquire(name: string, timeout: number, signal: AbortSignal): Promise<Lease> {
-    signal.throwIfAborted();
+  async #acquire(name: string, timeout: number, over: Ending): Promise<HeldLease> {
+    if (over.aborted) throw over.reason;
     const { store, runtime, owner, prefix = "locks/" } = this.#options;
     const { clock } = runtime;
     const begun = clock.mono();
@@ -151,24 +151,18 @@ class LockDesk implements Locks {
     if (timeout === 0) await this.#lines.get(name)?.back;
     const line = this.#lines.get(name) ?? new LockLine();
     this.#lines.set(name, line);
-    if (line.taken) await this.#queue(name, line, timeout, signal);
+    if (line.taken) await this.#queue(name, line, timeout, over);
     else line.taken = true;
     const key = prefix + name;
-    let lease: Lease | undefined;
+    let lease: HeldLease | undefined;
     let unmark: (() => void) | undefined;
     try {
-      if (timeout > 0) await this.#courtesy?.stayAway(key, begun + timeout - clock.mono(), signal);
+      if (timeout > 0) await this.#courtesy?.stayAway(key, begun + timeout - clock.mono(), over);
       // Whoever was willing to wait still is, if only for a moment.
       const left = timeout === 0 ? 0 : Math.max(begun + timeout - clock.mono(), 1);
       if (timeout > 0) unmark = this.#courtesy?.wait(key);
-      lease = await acquireLease(key, {
-        store,
-        runtime,
-        owner,
-        ttl: this.#ttl,
-        signal,
-        timeout: left === Infinity ? undefined : left,
-      });
+      const most = left === Infinity ? undefined : left;
+      lease = await takeLease(key, { store, runtime, owner, ttl: this.#ttl, timeout: most }, over);
       this.#courtesy?.got(key);
       return this.#keep(name, line, lease);
     } finally {
@@ -178,7 +172,7 @@ class LockDesk implements Locks {
   }
 
   /** Waits until it is this one's turn to ask. */
-  async #queue(name: string, line: LockLine, timeout: number, signal: AbortSignal): Promise<void> {
+  async #queue(name: string, line: LockLine, timeout: number, over: Ending): Promise<void> {
     const { clock } = this.#options.runtime;
     if (timeout === 0) throw this.#refused("CONFLICT", name, line, "is taken in this process");
     if (this.#waiting >= this.#most) {
@@ -186,7 +180,7 @@ class LockDesk implements Locks {
     }
     this.#waiting++;
     try {
-      await line.wait(clock, timeout, signal, () => {
+      await line.wait(clock, timeout, over, () => {
         return this.#refused("TIMEOUT", name, line, `was not free in ${timeout} ms: others of it had it`);
       });
     } finally {
@@ -194,21 +188,17 @@ class LockDesk implements Locks {
     }
   }
 
-  #keep(name: string, line: LockLine, lease: Lease): Lease {
-    const { signal } = lease;
-    const { runtime } = this.#options;
+  #keep(name: string, line: LockLine, lease: HeldLease): HeldLease {
     line.holder = lease;
     this.#held.add(lease);
-    const over = (): void => {
+    lease.over.addEventListener("abort", () => {
       line.holder = undefined;
       this.#held.delete(lease);
       // What is asked here goes with the request that gives it back, and that one may be overtaken by others.
       const others = this.#courtesy?.gaveBack(lease.key);
       const free = others === undefined ? lease.release() : others.then(() => lease.release());
-      runtime.background(line.back = free.then(() => this.#next(name, line)));
-    };
-    if (signal.aborted) over();
-    else signal.addEventListener("abort", over, { once: true });
+      this.#options.runtime.background(line.back = free.then(() => this.#next(name, line)));
+    });
     return lease;
   }
 

@@ -1,3 +1,4 @@
+import type { EndSignal } from "../internal/ending.ts";
 import { sleep } from "../internal/sleep.ts";
 import type { Runtime } from "../ports/runtime.ts";
 import type { Entry, Looks, Store } from "../ports/store.ts";
@@ -64,7 +65,7 @@ export class LockCourtesy {
   }
 
   /** Stays away from a lock while others should have it, so many ms at most. */
-  async stayAway(key: string, most: number, signal: AbortSignal): Promise<void> {
+  async stayAway(key: string, most: number, signal: EndSignal): Promise<void> {
     const { clock } = this.#host.runtime;
     const ms = Math.min((this.#streaks.get(key)?.since ?? 0) - clock.mono(), most);
     if (ms > 0) await sleep(clock, ms, signal);
@@ -75,10 +76,11 @@ export class LockCourtesy {
     const { store, runtime, looks: { soon, late } } = this.#host;
     const { clock, random } = runtime;
     const again = Math.max(late, SELDOM);
-    const mark = `${MARKS}${key}/${random.u32().toString(36)}-${random.u32().toString(36)}`;
+    let mark = "";
     let said: Promise<unknown> | undefined;
     // It only makes it likely that others make room, so a failure does no harm.
     const say = (): void => {
+      mark ||= `${MARKS}${key}/${random.u32().toString(36)}-${random.u32().toString(36)}`;
       said = this.#ask((signal) => store.put(mark, "", { ttl: 3 * again, signal })).catch(() => {});
       runtime.background(said);
       stop = clock.timer(again, say);
@@ -103,8 +105,7 @@ export class LockCourtesy {
       last: now,
       given: before?.given ?? new Map(),
     });
-    const [oldest] = this.#streaks.keys();
-    if (this.#streaks.size > LOCKS) this.#streaks.delete(oldest!);
+    if (this.#streaks.size > LOCKS) this.#streaks.delete(this.#streaks.keys().next().value!);
   }
 
   /** This process gives a lock back. Resolves once it knows whether to stay away; never rejects. */

@@ -1,3 +1,4 @@
+import type { Ending } from "../internal/ending.ts";
 import type { Clock } from "../ports/runtime.ts";
 import type { Lease } from "./lease.ts";
 
@@ -17,18 +18,18 @@ export class LockLine {
     return this.#places.size > 0;
   }
 
-  /** Waits for its turn; rejects when it is too late or the signal aborts, and then has no turn. */
+  /** Waits for its turn; rejects when it is too late or over, and then has no turn. */
   wait(
     clock: Pick<Clock, "timer">,
     timeout: number,
-    signal: AbortSignal,
+    over: Ending,
     late: () => Error,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         stop();
         this.#places.delete(go);
-        signal.removeEventListener("abort", abort);
+        over.removeEventListener("abort", abort);
       };
       const go = (): void => {
         leave();
@@ -36,10 +37,10 @@ export class LockLine {
       };
       const abort = (): void => {
         leave();
-        reject(signal.reason);
+        reject(over.reason);
       };
       this.#places.add(go);
-      signal.addEventListener("abort", abort, { once: true });
+      over.addEventListener("abort", abort);
       const stop = timeout === Infinity ? () => {} : clock.timer(timeout, () => {
         const error = late();
         leave();

@@ -1,8 +1,12 @@
+import { Ending } from "./ending.ts";
 import { sleep, type Sleeper } from "./sleep.ts";
 
-/** Waits for something, but no longer than so many ms. */
-export async function within(clock: Sleeper, work: Promise<void>, ms: number): Promise<void> {
-  const done = new AbortController();
-  await Promise.race([work, sleep(clock, ms, done.signal)]);
-  done.abort();
+/** What comes of some work, if that is within so many ms. */
+export async function within<T>(clock: Sleeper, work: Promise<T>, ms: number): Promise<T | undefined> {
+  const done = new Ending();
+  try {
+    return await Promise.race([work, sleep(clock, ms, done) as Promise<undefined>]);
+  } finally {
+    done.end();
+  }
 }

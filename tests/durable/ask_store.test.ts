@@ -27,6 +27,34 @@ describe("what does not answer", () => {
     },
   );
 
+  test("is told that nobody waits, and why", async () => {
+    const { clock, advance, pending } = fakeRuntime();
+    const given: AbortSignal[] = [];
+    const hang = (signal: AbortSignal) => (given.push(signal), never());
+    const leaver = new AbortController();
+    const late = failed(askStore({ clock, limit: 50, signal: undefined }, hang));
+    const left = failed(askStore({ clock, limit: 90, signal: leaver.signal }, hang));
+    expect(given.map(({ aborted }) => aborted)).toEqual([false, false]);
+    await advance(50);
+    leaver.abort();
+    const reasons = given.map(({ reason }) => `${reason.code}: ${reason.message}`);
+    expect(reasons).toEqual([await late, await left]);
+    expect(pending()).toBe(0);
+  });
+
+  test("leaves no timer behind once it answers, fails or throws", async () => {
+    const { clock, pending } = fakeRuntime();
+    const options = { clock, limit: 50, signal: undefined };
+    const broken = new Error("broken");
+    expect(await askStore(options, () => Promise.resolve(7))).toBe(7);
+    expect(await askStore(options, () => Promise.reject(broken)).catch((thrown) => thrown)).toBe(broken);
+    const thrower = (): never => {
+      throw broken;
+    };
+    expect(await askStore(options, thrower).catch((thrown) => thrown)).toBe(broken);
+    expect(pending()).toBe(0);
+  });
+
   test("is the queue where a relay cannot tell", async () => {
     const place = desk();
     const queue = changed(place.queue, { push: never });

@@ -35,6 +35,20 @@ describe("a claim", () => {
     expect([call.code, await store.list(""), time.pending()]).toEqual(["INTERNAL", [], 0]);
   });
 
+  test("is not renewed any longer once its handler is done, though the store hangs", async () => {
+    const { started, node, time } = nodes();
+    let puts = 0;
+    const change = (store: Store): Partial<Store> => ({
+      put: (key, value, options) => ++puts === 2 ? new Promise(() => {}) : store.put(key, value, options),
+    });
+    const call = node("a", { change }).send(Pay, body);
+    await time.advance(TTL / 3);
+    expect([puts, time.pending()]).toEqual([2, 2]);
+    started[0]!.answer("done");
+    await settle();
+    expect([call.result, time.pending()]).toEqual([ok("done"), 0]);
+  });
+
   test("of an owner that crashed is taken over, when its time is over and not before (F28)", async () => {
     const { started, node, time } = nodes();
     const way = cable();
@@ -67,6 +81,24 @@ describe("a claim", () => {
     node("a", { change, runtime: { clock } }).send(Pay, body);
     await settle();
     expect([puts, started.length]).toEqual([["absent", 1], 1]);
+  });
+
+  test("of an owner that stood still until it was nearly over is not renewed: it has to stop", async () => {
+    const { started, node, time } = nodes();
+    let stood = 0;
+    let puts = 0;
+    const change = (store: Store): Partial<Store> => ({
+      put: (key, value, options) => (puts++, store.put(key, value, options)),
+    });
+    const clock = { ...time.clock, mono: () => time.clock.mono() + stood };
+    const call = node("a", { change, runtime: { clock } }).send(Pay, body);
+    await settle();
+    stood = TTL * 0.985 - TTL / 3;
+    await time.advance(TTL / 3);
+    expect([puts, started[0]!.context.signal.aborted]).toEqual([1, true]);
+    started[0]!.throw(new Error("stopped"));
+    await time.advance(TTL);
+    expect(call.code).toBe("TRANSPORT");
   });
 
   test("that is lost ends its handler, and what that one still comes to is refused (C7, C14)", async () => {

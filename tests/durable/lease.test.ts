@@ -630,6 +630,87 @@ describe("a holder", () => {
     expect(lease.signal.aborted).toBe(true);
   });
 
+  test("whose time is over finds its signal aborted, though no timer ran", async () => {
+    const { time, runtime, store } = desk();
+    let slept = 0;
+    const clock = { ...time.clock, mono: () => time.clock.mono() + slept };
+    const lease = await acquireLease(KEY, { store, runtime: { ...runtime, clock }, owner: "a", ttl: TTL });
+    slept = TTL * 0.99;
+    expect([lease.signal.aborted, lease.signal.reason.code]).toEqual([true, "TIMEOUT"]);
+  });
+
+  test("is told at once when a renewal fails after its time, though no timer ran", async () => {
+    const { time, runtime, store: kept } = desk();
+    let slept = 0;
+    const clock = { ...time.clock, mono: () => time.clock.mono() + slept };
+    const store: Store = {
+      ...methods(kept),
+      put: (key, value, options) => {
+        if (options?.expected === "absent") return kept.put(key, value, options);
+        slept = TTL;
+        return refusal();
+      },
+    };
+    const lease = await acquireLease(KEY, { store, runtime: { ...runtime, clock }, owner: "a", ttl: TTL });
+    const { signal } = lease;
+    await time.advance(TTL / 3);
+    expect([signal.aborted, signal.reason?.code]).toEqual([true, "TIMEOUT"]);
+  });
+
+  test("that stood still past its end is told when its timer runs, and asks for nothing", async () => {
+    const made = desk();
+    let slept = 0;
+    const clock = { ...made.time.clock, mono: () => made.time.clock.mono() + slept };
+    const store: Store = {
+      ...methods(made.store),
+      put: (...args) => (made.asked.push("put"), made.store.put(...args)),
+    };
+    const options = { store, runtime: { ...made.runtime, clock }, owner: "a", ttl: TTL };
+    const lease = await acquireLease(KEY, options);
+    const { signal } = lease;
+    // Not over yet, but so near to it that whoever holds it has to stop.
+    slept = TTL * 0.98 - TTL / 3;
+    await made.time.advance(TTL / 3);
+    expect([signal.aborted, signal.reason.code, made.asked]).toEqual([true, "TIMEOUT", ["put"]]);
+  });
+
+  test("can ask for its signal when it is over: it has aborted, and says why, always the same", async () => {
+    const made = desk();
+    const released = await held(made.acquire("a"));
+    await released.release();
+    const expired = await held(made.acquire("a"));
+    made.always = "before";
+    await made.time.advance(TTL);
+    made.always = undefined;
+    await made.time.advance(TTL);
+    const lost = await held(made.acquire("a"));
+    await made.store.delete(KEY);
+    await made.time.advance(TTL / 3 + 10);
+    const leases = [released, expired, lost];
+    expect(leases.map((lease) => lease.held())).toEqual([false, false, false]);
+    expect(leases.map(({ signal }) => signal.aborted && signal.reason.code)).toEqual([
+      "CANCELLED",
+      "TIMEOUT",
+      "CONFLICT",
+    ]);
+    for (const lease of leases) {
+      expect(CatgaError.is(lease.signal.reason)).toBe(true);
+      expect(() => lease.assertHeld()).toThrow(lease.signal.reason);
+      expect(lease.signal).toBe(lease.signal);
+      await lease.release();
+    }
+  });
+
+  test("that listens is told of the end before the release is done", async () => {
+    const lease = await held(desk().acquire("a"));
+    const told: string[] = [];
+    lease.signal.addEventListener("abort", () => told.push(`${lease.signal.reason.code} ${lease.held()}`));
+    const releasing = lease.release();
+    expect(told).toEqual(["CANCELLED false"]);
+    await releasing;
+    expect(told.length).toBe(1);
+  });
+
   test("does not look at the wall clock", async () => {
     const { time, runtime, store } = desk();
     let jump = 0;

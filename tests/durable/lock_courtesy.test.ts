@@ -251,6 +251,24 @@ describe("who stays away for others", () => {
     return { time, kept, locks: createLocks({ store, runtime, owner: "a" }) };
   }
 
+  test("is asked to by one mark of each who waits, for as long as that one does", async () => {
+    const { time, kept, locks } = desk();
+    await kept.put("locks/x", "", { ttl: 60_000 });
+    const waiters = ["x", "y"].map((name) => locks.acquire(name));
+    await time.advance(LOOKS.soon - 1);
+    const marks = async () => (await kept.list("waits/")).map(({ key }) => key);
+    expect(await marks()).toEqual([]);
+    await time.advance(1);
+    const [mark, ...more] = await marks();
+    expect([mark?.startsWith("waits/locks/x/"), more]).toEqual([true, []]);
+    await time.advance(9000);
+    expect(await marks()).toEqual([mark!]);
+    await time.advance(1000);
+    expect(await waiters[0]!.catch(({ code }) => code)).toBe("TIMEOUT");
+    await time.advance(0);
+    expect(await marks()).toEqual([]);
+  });
+
   test("does so longer and longer, and no more once that is longer than any look", async () => {
     const { time, kept, locks } = desk();
     await kept.put(MARK, "");

@@ -1,5 +1,6 @@
 import { CatgaError } from "../../result.ts";
 import { backoff } from "../../internal/backoff.ts";
+import { Ending, type EndSignal } from "../../internal/ending.ts";
 import { sleep } from "../../internal/sleep.ts";
 import type { Runtime } from "../../ports/runtime.ts";
 import type { Entry, Store } from "../../ports/store.ts";
@@ -41,7 +42,7 @@ export class Claim {
   readonly #host: ClaimHost;
   readonly #key: CallKey;
   readonly #id: string;
-  readonly #closed: AbortController = new AbortController();
+  readonly #closed: Ending = new Ending();
   #revision: number | undefined;
   /** When it was written at the earliest, in ms of the monotonic clock. */
   #since = 0;
@@ -50,14 +51,14 @@ export class Claim {
     this.#host = host;
     this.#key = key;
     const { random } = host.runtime;
-    this.#id = [random.u32(), random.u32()].map((part) => part.toString(36)).join("-");
+    this.#id = `${random.u32().toString(36)}-${random.u32().toString(36)}`;
   }
 
   /**
    * Takes the call if it is nobody's. Answers the entry that is in the way, or `undefined` when it was taken. Rejects
    * when the store cannot be asked, or once the signal aborts; then nothing of it stays.
    */
-  async take(signal: AbortSignal): Promise<Entry | undefined> {
+  async take(signal: EndSignal): Promise<Entry | undefined> {
     try {
       return await this.#take(signal);
     } catch (thrown) {
@@ -66,7 +67,7 @@ export class Claim {
     }
   }
 
-  async #take(signal: AbortSignal): Promise<Entry | undefined> {
+  async #take(signal: EndSignal): Promise<Entry | undefined> {
     const { clock } = this.#host.runtime;
     let expected: number | "absent" = "absent";
     for (let turns = 1, failures = 0;; turns++) {
@@ -97,31 +98,24 @@ export class Claim {
   /** Renews the claim at each third of its time, until it is ended; says so, in time, if it is lost. */
   async keep(lost: () => void): Promise<void> {
     const { runtime: { clock }, ttl } = this.#host;
-    const { signal } = this.#closed;
-    while (!signal.aborted) {
-      const over = new AbortController();
-      const stop = clock.timer(this.#until - LATENESS * ttl - clock.mono(), () => over.abort());
-      const end = (): void => over.abort();
-      signal.addEventListener("abort", end, { once: true });
-      await sleep(clock, Math.max(this.#since + ttl / 3 - clock.mono(), 0), over.signal);
-      const renewed = !over.signal.aborted && await this.#renew(over.signal);
-      stop();
-      signal.removeEventListener("abort", end);
-      if (renewed || signal.aborted) continue;
-      this.#closed.abort();
+    const closed = this.#closed;
+    while (!closed.aborted) {
+      await sleep(clock, Math.max(this.#since + ttl / 3 - clock.mono(), 0), closed);
+      if (closed.aborted || await this.#renewInTime() || closed.aborted) continue;
+      closed.end();
       lost();
     }
   }
 
   /** Renews it no more: it goes of itself. */
   abandon(): void {
-    this.#closed.abort();
+    this.#closed.end();
   }
 
   /** Puts the answer in the place of the claim, or where the claim has gone and nobody else has come. */
   async complete(answer: Frame, retention: number): Promise<Completion> {
     const { runtime: { clock }, ttl } = this.#host;
-    this.#closed.abort();
+    this.#closed.end();
     const end = clock.mono() + PERSISTENCE * ttl;
     let expected: number | "absent" = this.#revision!;
     for (let failures = 0;; failures++) {
@@ -145,7 +139,7 @@ export class Claim {
   /** Gives the call back, so that it may be handled again. Goes on for as long as the claim may stay; never rejects. */
   async release(): Promise<void> {
     const { store, runtime: { clock }, ttl } = this.#host;
-    this.#closed.abort();
+    this.#closed.end();
     const end = clock.mono() + ttl;
     for (let failures = 1; clock.mono() < end; failures++) {
       try {
@@ -169,7 +163,20 @@ export class Claim {
     return this.#since + this.#host.ttl * (1 - DRIFT);
   }
 
-  async #renew(over: AbortSignal): Promise<boolean> {
+  async #renewInTime(): Promise<boolean> {
+    const { runtime: { clock }, ttl } = this.#host;
+    const left = this.#until - LATENESS * ttl - clock.mono();
+    if (left <= 0) return false;
+    const over = new Ending();
+    const leave = over.follow(this.#closed);
+    const stop = clock.timer(left, () => over.end());
+    const renewed = await this.#renew(over);
+    stop();
+    leave();
+    return renewed;
+  }
+
+  async #renew(over: EndSignal): Promise<boolean> {
     const { runtime: { clock }, ttl } = this.#host;
     for (let failures = 0; clock.mono() < this.#until && !over.aborted; failures++) {
       try {
@@ -198,23 +205,23 @@ export class Claim {
     answer: Frame | undefined,
     expected: number | "absent",
     ttl: number | undefined,
-    signal: AbortSignal | undefined,
+    signal: EndSignal | undefined,
   ): Promise<number> {
     const value = encodeRecord({ id: this.#id, payload: this.#key.payload, answer });
     const { store } = this.#host;
     return this.#ask(signal, (signal) => store.put(this.#key.key, value, { expected, ttl, signal }));
   }
 
-  #read(signal: AbortSignal | undefined): Promise<Entry | undefined> {
+  #read(signal: EndSignal | undefined): Promise<Entry | undefined> {
     return this.#ask(signal, (signal) => this.#host.store.get(this.#key.key, { signal }));
   }
 
-  #ask<T>(signal: AbortSignal | undefined, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  #ask<T>(signal: EndSignal | undefined, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { runtime: { clock }, ttl } = this.#host;
     return askStore({ clock, limit: ttl / 3, signal }, ask);
   }
 
-  #rest(failures: number, signal?: AbortSignal): Promise<void> {
+  #rest(failures: number, signal?: EndSignal): Promise<void> {
     const { runtime: { clock, random }, ttl } = this.#host;
     return sleep(clock, backoff(failures, DELAY, ttl / 3, random.u32()), signal);
   }

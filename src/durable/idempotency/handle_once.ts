@@ -1,5 +1,5 @@
 import { failure, type Fault, faultOf, type Result, systemFault } from "../../result.ts";
-import { sleep } from "../../internal/sleep.ts";
+import { within } from "../../internal/within.ts";
 import type { MessageContext } from "../../mediator/context.ts";
 import type { Step } from "../../mediator/types.ts";
 import type { Codec } from "../../ports/codec.ts";
@@ -36,7 +36,7 @@ export async function handleOnce(
   const still = message.stillHandled as Promise<Result<unknown, Fault>> | undefined;
   if (still === undefined) return await conclude(claim, message, result, host);
   const ended = attempt(() => still);
-  const late = await within(runtime, ended, LINGER);
+  const late = await within(runtime.clock, ended, LINGER);
   if (late !== undefined) return await conclude(claim, message, late, host);
   claim.abandon();
   tell(message, host, "idempotency.abandoned", "its handler does not end though its caller has gone");
@@ -78,14 +78,6 @@ async function attempt(work: () => Promise<Result<unknown, Fault>>): Promise<Res
   } catch (thrown) {
     return failure(faultOf(thrown));
   }
-}
-
-/** What comes of some work, if that is soon enough. */
-async function within<T>({ clock }: Runtime, work: Promise<T>, ms: number): Promise<T | undefined> {
-  const done = new AbortController();
-  const late = await Promise.race([work, sleep(clock, ms, done.signal)]);
-  done.abort();
-  return late as T | undefined;
 }
 
 function tell(

@@ -1,4 +1,5 @@
 import { failure, type Fault, faultOf, type Result, systemFault } from "../../result.ts";
+import { Ending } from "../../internal/ending.ts";
 import { checkInput } from "../../mediator/validate.ts";
 import type { MessageContext } from "../../mediator/context.ts";
 import type { Context, Step } from "../../mediator/types.ts";
@@ -96,23 +97,16 @@ export class Idempotency {
     }
     this.#calls++;
     try {
-      const sent = this.#sentBody(context);
-      return await checkInput(
-        (checked) => this.#answer(checked as MessageContext, sent, next),
-        context.contract,
-      )(context);
+      const sent = this.#sent.get(context)?.body ?? context.body;
+      return await checkInput((checked) => {
+        if (checked.body !== sent) this.#sent.set(context, { body: sent });
+        return this.#answer(checked as MessageContext, sent, next);
+      }, context.contract)(context);
     } catch (thrown) {
       return failure(faultOf(thrown));
     } finally {
       this.#calls--;
     }
-  }
-
-  /** What the message carried before it was checked: that is what makes it the same on every node. */
-  #sentBody(context: Context): unknown {
-    let sent = this.#sent.get(context);
-    if (sent === undefined) this.#sent.set(context, sent = { body: context.body });
-    return sent.body;
   }
 
   async #answer(message: MessageContext, body: unknown, next: Step): Promise<Result<unknown, Fault>> {
@@ -156,7 +150,7 @@ export class Idempotency {
   /** Takes the turn for this call and all that join it. */
   #lead(key: CallKey, message: MessageContext, next: Step): Promise<Result<unknown, Fault> | undefined> {
     const { type, idempotency } = message.contract;
-    const leaving = new AbortController();
+    const leaving = new Ending();
     const unlink = linked(message);
     let lost: Fault | undefined;
     let watch: EntryWatch | undefined;
@@ -165,7 +159,7 @@ export class Idempotency {
       // The claim being lost ends the handler, but not the wait for whoever answers instead.
       const stop = message.whenCancelled((fault) => {
         if (fault === lost) return;
-        if (!handling) leaving.abort();
+        if (!handling) leaving.end();
         resolve(failure(fault));
       });
       const outcome = takeTurn(key, {
@@ -173,7 +167,7 @@ export class Idempotency {
         runtime: this.#runtime,
         ttl: this.#ttl,
         type,
-        leaving: leaving.signal,
+        leaving,
         watch: () => watch ??= this.#watch(key.key),
         handle: (claim) => {
           handling = true;

@@ -1,4 +1,5 @@
 import { CatgaError, type Fault, faultOf, systemFault } from "../../result.ts";
+import type { Ending } from "../../internal/ending.ts";
 import type { Entry } from "../../ports/store.ts";
 import type { Frame } from "../../ports/transport.ts";
 import { askStore } from "../ask_store.ts";
@@ -19,8 +20,8 @@ export type Outcome =
 /** What a turn does with a call. */
 export interface TurnHost extends ClaimHost {
   readonly type: string;
-  /** Aborts when whoever has the turn waits no longer, before the handler was begun. */
-  readonly leaving: AbortSignal;
+  /** Ends when whoever has the turn waits no longer, before the handler was begun. */
+  readonly leaving: Ending;
   /** Tells when the entry may have changed. */
   watch(): EntryWatch;
   /** Handles the call under a claim; `undefined` when another's answer is the one that counts. */
@@ -65,7 +66,7 @@ async function settle(key: CallKey, host: TurnHost, found: Entry): Promise<Outco
     if (record === undefined) return { type: "failed", fault: strange(host.type, entry!.key) };
     if (record.payload !== key.payload) return { type: "failed", fault: mismatch(host.type) };
     if (record.answer !== undefined) return { type: "answered", frame: record.answer };
-    await host.watch().next(entry!.revision, host.leaving);
+    await host.watch().next(entry!.revision, host.leaving.signal);
     entry = await look(key, host);
     if (entry === undefined) return undefined;
   }
@@ -86,7 +87,7 @@ async function look(
       );
     } catch (thrown) {
       if (leaving.aborted || clock.mono() >= end) throw thrown;
-      await watch().next(Infinity, leaving);
+      await watch().next(Infinity, leaving.signal);
     }
   }
 }

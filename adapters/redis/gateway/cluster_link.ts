@@ -1,15 +1,17 @@
 import { createClient, createCluster, ErrorReply, RESP_TYPES } from "@redis/client";
 import { Buffer } from "node:buffer";
 import type { Runtime } from "../../../src/ports/runtime.ts";
-import { sendToOwner } from "../cluster_owner.ts";
-import type { RawReply } from "./answers.ts";
+import type { Format, RawReply } from "./answers.ts";
+import { askOwner } from "./cluster_owner.ts";
 import { CommandTable } from "./command_table.ts";
-import { LinkLost, type RedisLink, type Words } from "./link.ts";
-import { connected, lossLog, lostBy, settled, transacted } from "./link_answers.ts";
+import { type Answered, LinkLost, type RedisLink, type Words } from "./link.ts";
+import { connected, lossLog, lostBy, orRefused, settled, transacted } from "./link_answers.ts";
 import { clientOptions, subscribeBy } from "./link_client.ts";
 
 /** How long a server may be away before the others are asked who has its slots, in ms. */
 const AWAY = 1000;
+/** Has texts come as bytes. */
+const BYTES = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 
 /**
  * Connects to a Redis Cluster by some of its servers. Rejects with `UNAVAILABLE` when it is not reached in time; later
@@ -31,6 +33,7 @@ export async function openCluster(
     rootNodes: urls.map((url) => ({ url })),
     defaults,
     RESP: 2 as const,
+    commandOptions: options.commandOptions,
     topologyRefreshOnReconnectionAttemptStrategy: AWAY,
   });
   const log = lossLog(runtime);
@@ -38,13 +41,12 @@ export async function openCluster(
   base.on("node-error", log.lost);
   base.on("node-ready", log.found);
   await connected(base, runtime, timeout);
-  const bytes = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
-  const table = new CommandTable((commands) => settled(commands.map(sendAnywhere)));
+  const table = new CommandTable((commands) => settled(commands.map((words) => sendAnywhere(words))));
 
   /** Sends what has no key to a server that is there. */
   async function sendAnywhere(words: Words): Promise<RawReply> {
     const node = base.masters.find(({ client }) => client?.isReady) ?? base.getRandomNode();
-    return await (await base.nodeClient(node)).sendCommand([...words] as string[], bytes) as RawReply;
+    return await (await base.nodeClient(node)).sendCommand([...words] as string[], BYTES) as RawReply;
   }
 
   async function keyOf(words: Words): Promise<Words[number] | undefined> {
@@ -55,13 +57,10 @@ export async function openCluster(
     return (found as readonly Buffer[])[0];
   }
 
-  async function send(words: Words, key: Words[number] | undefined): Promise<RawReply> {
+  async function send(words: Words, key: Words[number] | undefined, format: Format): Promise<RawReply> {
     const all = [...words] as string[];
     try {
-      const routed = isScript(words) && key !== undefined
-        ? sendToOwner(base, String(key), all, (thrown) => thrown instanceof ErrorReply, bytes)
-        : base.sendCommand(key, false, all, bytes);
-      return await routed as RawReply;
+      return await base.sendCommand(key, false, all, typesOf(format)) as RawReply;
     } catch (thrown) {
       // Who is away must not spoil what others have answered.
       if (thrown instanceof ErrorReply || lostBy(thrown).sent) throw thrown;
@@ -69,21 +68,23 @@ export async function openCluster(
     }
   }
 
+  async function transact(commands: readonly Words[], format: Format): Promise<Answered[]> {
+    const keys = (await Promise.all(commands.map(keyOf))).filter((key) => key !== undefined);
+    const slots = new Set(await Promise.all(keys.map((key) => sendAnywhere(["CLUSTER", "KEYSLOT", key]))));
+    if (slots.size > 1) throw new ErrorReply("CROSSSLOT Keys in request don't hash to the same slot");
+    return await askOwner(
+      base,
+      String(keys[0] ?? ""),
+      (owner) => transacted(owner, commands, typesOf(format)),
+    );
+  }
+
   return {
-    send: async (commands) => {
+    send: async (commands, format) => {
       const keys = await Promise.all(commands.map(keyOf));
-      return await settled(commands.map((words, at) => send(words, keys[at])));
+      return await settled(commands.map((words, at) => send(words, keys[at], format)));
     },
-    transact: async (commands) => {
-      const keys = (await Promise.all(commands.map(keyOf))).filter((key) => key !== undefined);
-      const slots = new Set(
-        await Promise.all(keys.map((key) => sendAnywhere(["CLUSTER", "KEYSLOT", key]))),
-      );
-      if (slots.size > 1) return "CROSSSLOT Keys in request don't hash to the same slot";
-      const multi = base.withTypeMapping(bytes.typeMapping).multi(keys[0]);
-      for (const words of commands) multi.addCommand(keys[0], false, [...words] as string[]);
-      return await transacted(multi.exec());
-    },
+    transact: (commands, format) => orRefused(transact(commands, format)),
     subscribe: async (channels, patterns, told, lost) => {
       const node = base.masters.find(({ client }) => client?.isReady);
       if (node === undefined) throw new LinkLost(false);
@@ -102,6 +103,10 @@ export async function openCluster(
       return Promise.resolve();
     },
   };
+}
+
+function typesOf(format: Format): typeof BYTES | undefined {
+  return format === "json" ? undefined : BYTES;
 }
 
 /** Whether it is a program of whoever sends it. */

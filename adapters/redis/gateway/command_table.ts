@@ -27,7 +27,7 @@ export class CommandTable {
     const both = `${name}|${sub ?? "-"}`;
     const known = this.#known.get(name) ?? this.#known.get(both);
     if (known !== undefined) return known;
-    const [answered] = await this.#send([["COMMAND", "INFO", both, name]]);
+    const [answered] = await this.#send([["COMMAND", "INFO", both, name]], "json");
     const [own, whole] = infosOf(answered);
     const found = own ?? whole;
     if (found === undefined) return undefined;

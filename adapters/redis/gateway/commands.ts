@@ -30,27 +30,30 @@ export interface CommandRules {
 
 /** Makes the rules; what only reads is asked of Redis itself, once a command. */
 export function commandRules(link: RedisLink): CommandRules {
-  const table = new CommandTable((commands) => link.send(commands));
+  const table = new CommandTable(link.send);
 
-  async function unread(words: Words, shown: string): Promise<string | undefined> {
+  async function unread(words: Words, name: string): Promise<string | undefined> {
     if ((await table.find(words))?.isRead === true) return undefined;
-    return noPermission(shown);
+    return noPermission(name);
   }
 
   return {
     refusal: (words, access) => {
       const name = String(words[0]).toUpperCase();
-      const shown = /^[\w.]{1,32}$/.test(name) ? `'${name.toLowerCase()}'` : "that";
-      if (REFUSED.has(name)) return `ERR Command is not available: ${shown} cannot be used over HTTP`;
-      if (/^XREAD/.test(name) && words.some((word) => String(word).toUpperCase() === "BLOCK")) {
-        return `ERR Command is not available: ${shown} must not block`;
+      if (REFUSED.has(name)) return `ERR Command is not available: ${shown(name)} cannot be used over HTTP`;
+      if (name.startsWith("XREAD") && words.some((word) => String(word).toUpperCase() === "BLOCK")) {
+        return `ERR Command is not available: ${shown(name)} must not block`;
       }
       if (access === "full" || HARMLESS.has(name)) return undefined;
-      return NOT_TO_READ.has(name) ? noPermission(shown) : unread(words, shown);
+      return NOT_TO_READ.has(name) ? noPermission(name) : unread(words, name);
     },
   };
 }
 
-function noPermission(shown: string): string {
-  return `NOPERM this user has no permissions to run the ${shown} command`;
+function noPermission(name: string): string {
+  return `NOPERM this user has no permissions to run the ${shown(name)} command`;
+}
+
+function shown(name: string): string {
+  return /^[\w.]{1,32}$/.test(name) ? `'${name.toLowerCase()}'` : "that";
 }

@@ -1,5 +1,4 @@
 import { type Context, Hono } from "hono";
-import { sleep } from "../../../src/internal/sleep.ts";
 import type { Runtime } from "../../../src/ports/runtime.ts";
 import { systemRuntime } from "../../../src/ports/system_runtime.ts";
 import { CatgaError, systemFault } from "../../../src/result.ts";
@@ -30,7 +29,7 @@ export interface RedisGatewayOptions {
   readonly limit?: number;
   /** Commands in one request. @default 1000 */
   readonly commands?: number;
-  /** Requests at a time; more get a 429. @default 256 */
+  /** Requests at a time, with those that Redis has left without an answer; more get a 429. @default 256 */
   readonly requests?: number;
   /** Open subscriptions at a time, each a connection to Redis; more get a 429. @default 64 */
   readonly subscriptions?: number;
@@ -52,8 +51,8 @@ export interface RedisGateway extends AsyncDisposable {
  *
  * Rejects with a `CatgaError`: `VALIDATION` for tokens and addresses that are none, `UNAVAILABLE` when Redis, or any
  * server of a cluster that has slots, is not reached in `timeout`. Later it goes on looking for it, and answers 503, or
- * `CLUSTERDOWN` to the commands for that server, until it is there. While a slot moves, scripts for it are answered
- * `TRYAGAIN`.
+ * `CLUSTERDOWN` to the commands for that server, until it is there. While a slot moves, transactions for it are
+ * answered `TRYAGAIN`.
  *
  * @example
  * ```ts ignore
@@ -75,20 +74,21 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
     }
   }
   checkAddresses(redis);
-  const most = requests * limits.commands;
+  // With MULTI and EXEC: one without the other would make a transaction of what others send.
+  const most = requests * (limits.commands + 2);
   const link = typeof redis === "string"
     ? await openRedis(redis, runtime, timeout, most)
     : await openCluster(redis, runtime, timeout, most);
   const rules = commandRules(link);
   const open = { requests: 0, subscriptions: 0 };
-  const app = new Hono();
+  const app = new Hono<Allowed>();
 
   app.on(["GET", "HEAD", "POST", "PUT"], "/pipeline", async (c) => {
     const format = formatOf(c);
     const commands = await readCommands(c.req.raw, limits);
-    const refusals = await refusalsOf(commands, accessTo(c));
+    const refusals = await refusalsOf(commands, c.env.access);
     const allowed = commands.filter((_, at) => refusals[at] === undefined);
-    const answers = (await inTime(link.send(allowed))).values();
+    const answers = (await inTime(link.send(allowed, format))).values();
     return answer(refusals.map((error) => error === undefined ? answers.next().value! : { error }), format);
   });
 
@@ -96,9 +96,9 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
     const format = formatOf(c);
     if (format === "resp2") throw new Unfit(400, "ERR resp2 is not available for transactions");
     const commands = await readCommands(c.req.raw, limits);
-    const refusals = await refusalsOf(commands, accessTo(c));
+    const refusals = await refusalsOf(commands, c.env.access);
     const refusal = refusals.find((error) => error !== undefined);
-    const answers = refusal ?? await inTime(link.transact(commands));
+    const answers = refusal ?? await inTime(link.transact(commands, format));
     return typeof answers === "string" ? failed(400, answers) : answer(answers, format);
   });
 
@@ -109,10 +109,7 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
     open.subscriptions++;
     const ended = (): void => void open.subscriptions--;
     const patterns = kind === "psubscribe";
-    const stream = await subscription(link, runtime.clock, channels, patterns, ended).catch((thrown) => {
-      ended();
-      throw thrown;
-    });
+    const stream = await subscription(link, runtime.clock, channels, patterns, ended);
     return new Response(stream, {
       headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
     });
@@ -121,8 +118,10 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
   app.on(["GET", "HEAD", "POST", "PUT"], "*", async (c) => {
     const format = formatOf(c);
     const words = await readCommand(c.req.raw, limits);
-    const refusal = await rules.refusal(words, accessTo(c));
-    const [answered] = refusal === undefined ? await inTime(link.send([words])) : [{ error: refusal }];
+    const [refusal] = await refusalsOf([words], c.env.access);
+    const [answered] = refusal === undefined
+      ? await inTime(link.send([words], format))
+      : [{ error: refusal }];
     if (format === "resp2") return answer([answered!], format);
     const body = shown(answered!, format);
     return "error" in body ? failed(400, body.error) : json(body);
@@ -141,47 +140,47 @@ export async function redisGateway(options: RedisGatewayOptions): Promise<RedisG
     return failed(500, "ERR the gateway failed; it may have been done");
   });
 
-  function accessTo(c: Context): Access {
-    return accessOf(c.req.raw, options)!;
-  }
-
   async function refusalsOf(commands: readonly Words[], access: Access): Promise<(string | undefined)[]> {
     const refusals: (string | undefined)[] = [];
     for (const words of commands) {
       const refusal = rules.refusal(words, access);
-      refusals.push(refusal instanceof Promise ? await refusal : refusal);
+      refusals.push(refusal instanceof Promise ? await inTime(refusal) : refusal);
     }
     return refusals;
   }
 
   async function inTime<T>(work: Promise<T>): Promise<T> {
-    const done = new AbortController();
-    const late = sleep(runtime.clock, timeout, done.signal).then(() => {
-      throw new LinkLost(true);
+    let stop = (): void => {};
+    const late = new Promise<never>((_, reject) => {
+      stop = runtime.clock.timer(timeout, () => {
+        // Its commands may still wait to be sent, so it keeps a place among the requests.
+        open.requests++;
+        void work.catch(() => {}).finally(() => open.requests--);
+        reject(new LinkLost(true));
+      });
     });
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      late.catch(() => {});
-      done.abort();
-    }
+    return await Promise.race([work, late]).finally(stop);
   }
 
   return {
     fetch: async (request) => {
-      if (accessOf(request, options) === undefined) {
-        return failed(401, "WRONGPASS invalid or missing auth token");
-      }
+      const access = accessOf(request, options);
+      if (access === undefined) return failed(401, "WRONGPASS invalid or missing auth token");
       if (open.requests >= requests) return failed(429, "ERR too many requests", { "retry-after": "1" });
       open.requests++;
       try {
-        return await app.fetch(request);
+        return await app.fetch(request, { access });
       } finally {
         open.requests--;
       }
     },
     [Symbol.asyncDispose]: () => link[Symbol.asyncDispose](),
   };
+}
+
+/** What a request comes with once its token was seen. */
+interface Allowed {
+  readonly Bindings: { readonly access: Access };
 }
 
 function checkAddresses(redis: string | readonly string[]): void {

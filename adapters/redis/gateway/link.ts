@@ -1,15 +1,18 @@
 import type { Buffer } from "node:buffer";
-import type { RawReply } from "./answers.ts";
+import type { Format, RawReply } from "./answers.ts";
 
 /** What a command was answered with: a reply or the error of Redis. */
 export type Answered = { readonly reply: RawReply } | { readonly error: string };
 
 /** A Redis, or a cluster of them, behind connections that are made again when they are lost. */
 export interface RedisLink extends AsyncDisposable {
-  /** Sends commands, those to one server in their order. Rejects with {@linkcode LinkLost} when an answer is missing. */
-  send(commands: readonly Words[]): Promise<readonly Answered[]>;
+  /**
+   * Sends commands, those to one server in their order. For JSON all that is answered comes as text, and else as it is.
+   * Rejects with {@linkcode LinkLost} when an answer is missing.
+   */
+  send(commands: readonly Words[], format: Format): Promise<readonly Answered[]>;
   /** The same at one instant; answers a text when Redis takes none of them. */
-  transact(commands: readonly Words[]): Promise<readonly Answered[] | string>;
+  transact(commands: readonly Words[], format: Format): Promise<readonly Answered[] | string>;
   /** Hears what is told on channels, by a connection of its own; answers what ends that. */
   subscribe(
     channels: readonly string[],

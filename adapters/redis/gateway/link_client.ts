@@ -8,6 +8,7 @@ export interface ClientOptions {
   readonly disableOfflineQueue: boolean;
   readonly disableClientInfo: boolean;
   readonly commandsQueueMaxLength: number;
+  readonly commandOptions: { readonly timeout: 0 };
   readonly maintNotifications: "disabled";
   readonly socket: {
     readonly connectTimeout: number;
@@ -21,6 +22,8 @@ export function clientOptions(timeout: number, limit: number): ClientOptions {
     disableOfflineQueue: true,
     disableClientInfo: true,
     commandsQueueMaxLength: limit,
+    // Whoever sends has a time for all of it; one for each command costs more than to send it.
+    commandOptions: { timeout: 0 },
     maintNotifications: "disabled",
     socket: {
       connectTimeout: timeout,
@@ -55,15 +58,14 @@ export async function subscribeBy(
   { channels, patterns, told, lost }: Hearing,
 ): Promise<() => void> {
   own.on("error", () => {});
-  own.on("end", lost);
-  await connected(own, runtime, timeout);
   const hear = (message: Buffer, channel: Buffer, pattern?: string): void =>
     told(channel.toString(), message, pattern);
-  if (!patterns) await own.subscribe([...channels], hear, true);
-  else {
+  await connected(own, runtime, timeout, async () => {
+    if (!patterns) return await own.subscribe([...channels], hear, true);
     for (const pattern of channels) {
       await own.pSubscribe(pattern, (message, channel) => hear(message, channel, pattern), true);
     }
-  }
+  });
+  own.on("end", lost);
   return () => own.destroy();
 }

@@ -1,4 +1,4 @@
-import { Buffer } from "node:buffer";
+import { Buffer, isAscii } from "node:buffer";
 import { readBody } from "../../../src/internal/read_body.ts";
 import type { Words } from "./link.ts";
 
@@ -9,6 +9,8 @@ export interface GatewayLimits {
   /** Commands in one request. @default 1000 */
   readonly commands: number;
 }
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** A request that is none: its status and what is said about it. */
 export class Unfit extends Error {
@@ -48,14 +50,20 @@ export async function readCommands(request: Request, limits: GatewayLimits): Pro
 }
 
 async function bodyOf(request: Request, limit: number): Promise<Buffer> {
-  const bytes = await readBody(request.body as AsyncIterable<Uint8Array> | null, limit);
-  if (bytes === undefined) throw new Unfit(413, `ERR max request size exceeded: more than ${limit} bytes`);
+  const length = request.headers.get("content-length");
+  // To read a stream costs more than all else that is done for a command.
+  const bytes = length !== null && Number(length) <= limit
+    ? new Uint8Array(await request.arrayBuffer())
+    : await readBody(request.body as AsyncIterable<Uint8Array> | null, limit);
+  if (bytes === undefined || bytes.length > limit) {
+    throw new Unfit(413, `ERR max request size exceeded: more than ${limit} bytes`);
+  }
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function parse(body: Buffer): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+    return JSON.parse(isAscii(body) ? body.toString("latin1") : utf8.decode(body));
   } catch {
     throw new Unfit(400, "ERR failed to parse the command: the body is no JSON");
   }

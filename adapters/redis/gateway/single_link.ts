@@ -1,9 +1,9 @@
 import { createClient, RESP_TYPES } from "@redis/client";
 import { Buffer } from "node:buffer";
 import type { Runtime } from "../../../src/ports/runtime.ts";
-import type { RawReply } from "./answers.ts";
+import type { Format, RawReply } from "./answers.ts";
 import type { RedisLink } from "./link.ts";
-import { connected, lossLog, settled, transacted } from "./link_answers.ts";
+import { connected, lossLog, orRefused, settled, transacted } from "./link_answers.ts";
 import { clientOptions, subscribeBy } from "./link_client.ts";
 
 /**
@@ -23,16 +23,15 @@ export async function openRedis(
   base.on("error", log.lost);
   base.on("ready", log.found);
   await connected(base, runtime, timeout);
-  const client = base.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  const bytes = base.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
+  const clientFor = (format: Format) => format === "json" ? base : bytes;
 
   return {
-    send: (commands) =>
-      settled(commands.map((words) => client.sendCommand(words as string[]) as Promise<RawReply>)),
-    transact: async (commands) => {
-      const multi = client.multi();
-      for (const words of commands) multi.addCommand([...words] as string[]);
-      return await transacted(multi.exec());
+    send: (commands, format) => {
+      const client = clientFor(format);
+      return settled(commands.map((words) => client.sendCommand(words as string[]) as Promise<RawReply>));
     },
+    transact: (commands, format) => orRefused(transacted(clientFor(format), commands)),
     subscribe: async (channels, patterns, told, lost) => {
       const own = base.duplicate({ disableOfflineQueue: false, socket: { reconnectStrategy: false } });
       return await subscribeBy(own, runtime, timeout, { channels, patterns, told, lost });

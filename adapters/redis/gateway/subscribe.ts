@@ -56,7 +56,10 @@ export async function subscription(
         pattern === undefined ? `message,${channel},${message}` : `pmessage,${pattern},${channel},${message}`,
       ),
     end,
-  );
+  ).catch((thrown) => {
+    end();
+    throw thrown;
+  });
   if (over) leave();
   for (const [at, channel] of channels.entries()) {
     tell(`${patterns ? "p" : ""}subscribe,${channel},${at + 1}`);

@@ -150,6 +150,16 @@ describe("several commands", () => {
     expect(await send(["GET", "t"])).toEqual([200, { result: "x" }]);
   });
 
+  test("nothing comes between the commands of a transaction", async () => {
+    const two = `[["INCR","between"],["INCR","between"]]`;
+    const many = await Promise.all(
+      Array.from({ length: 60 }, (_, at) => said(at % 2 === 0 ? "/multi-exec" : "/pipeline", { body: two })),
+    );
+    const pairs = many.map(([, answers]) => (answers as { result: number }[]).map(({ result }) => result));
+    expect(pairs.flat().sort((a, b) => a - b)).toEqual(Array.from({ length: 120 }, (_, at) => at + 1));
+    expect(pairs.every(([first, second]) => second === first! + 1)).toBe(true);
+  });
+
   test.each(["/pipeline", "/multi-exec"])("%s refuses what is no list of commands", async (path) => {
     for (const body of ["", "{}", "[]", "[[]]", `["GET","a"]`, `[["GET",null]]`]) {
       expect((await said(path, { body }))[0]).toBe(400);
@@ -172,6 +182,38 @@ describe("other forms", () => {
     expect((await said("/pipeline", { body: `[["GET","o"]]`, headers }))[1]).toEqual([{
       result: btoa("OK"),
     }]);
+    const transaction = `[["GET","bin"],["SET","o","ü"],["GET","o"],["LPUSH","o",1]]`;
+    expect(await said("/multi-exec", { body: transaction, headers })).toEqual([200, [
+      { result: btoa(String.fromCharCode(...bytes)) },
+      { result: "OK" },
+      { result: "w7w=" },
+      { error: expect.stringMatching(/^WRONGTYPE/) as unknown },
+    ]]);
+  });
+
+  test("JSON has bytes that are no text replaced, and errors within lists as texts", async () => {
+    const text = new TextDecoder().decode(bytes);
+    // Long enough to come in parts, whose ends are within letters.
+    const long = "aü€😀".repeat(50_000);
+    expect((await said("/set/bytes", { body: bytes }))[1]).toEqual({ result: "OK" });
+    expect((await said("/set/long", { body: new TextEncoder().encode(long) }))[1]).toEqual({ result: "OK" });
+    const commands = [["GET", "bytes"], ["MGET", "bytes", "long", "none"], ["GET", "long"]];
+    const answers = [{ result: text }, { result: [text, long, null] }, { result: long }];
+    for (const path of ["/pipeline", "/multi-exec"]) {
+      expect(await said(path, { body: JSON.stringify(commands) })).toEqual([200, answers]);
+    }
+    const list = ["EVAL", "return {redis.error_reply('ERR ü'),{redis.status_reply('fine'),'a'}}", 0];
+    expect(await send(list)).toEqual([200, { result: ["ERR ü", ["fine", "a"]] }]);
+    const headers = { "upstash-encoding": "base64" };
+    expect(await send(list, { headers })).toEqual([200, {
+      result: ["RVJSIMO8", [btoa("fine"), btoa("a")]],
+    }]);
+  });
+
+  test("a body that is no UTF-8 is refused", async () => {
+    const body = Uint8Array.of(...new TextEncoder().encode(`["ECHO","`), 0xff, 0x22, 0x5d);
+    expect((await said("/", { body }))[0]).toBe(400);
+    expect(await send(["ECHO", "\ufeffü"])).toEqual([200, { result: "\ufeffü" }]);
   });
 
   test("RESP2 is what Redis itself would say", async () => {
@@ -292,6 +334,69 @@ describe("limits", () => {
     const two = await Promise.all([status("/", `["PING"]`), status("/", `["PING"]`)]);
     expect(two).toEqual([200, 429]);
     expect(await status("/", `["PING"]`)).toBe(200);
+    expect(await status("/multi-exec", `[["PING"],["PING"]]`)).toBe(200);
+    expect(await status("/multi-exec", `[["PING"],["PING"],["PING"]]`)).toBe(413);
+    expect(await status("/pipeline", `[["PING"],["PING"]]`)).toBe(200);
+  });
+
+  test.each([
+    ["says how long it is", 100, 100, 200],
+    ["says that it is longer than allowed", 101, 101, 413],
+    ["says that it is shorter than it is", 50, 101, 413],
+    ["says nothing of its length", undefined, 100, 200],
+    ["says nothing of its length, which is too much", undefined, 101, 413],
+    ["says of its length what is no number", "many", 101, 413],
+  ])("a body that %s", async (_, length, size, status) => {
+    await using small = await redisGateway({ redis: server.url, token: TOKEN, limit: 100, runtime });
+    const headers: Record<string, string> = { authorization: `Bearer ${TOKEN}` };
+    if (length !== undefined) headers["content-length"] = String(length);
+    const body = new Blob(["x".repeat(size)]).stream();
+    const init = { method: "POST", headers, body, duplex: "half" };
+    const { status: found } = await small.fetch(new Request("http://gateway/set/sized", init as RequestInit));
+    expect(found).toBe(status);
+    if (status === 200) expect(await send(["STRLEN", "sized"])).toEqual([200, { result: size }]);
+  });
+
+  test("a body that does not end is left at the first byte too much", async () => {
+    await using small = await redisGateway({ redis: server.url, token: TOKEN, limit: 100, runtime });
+    let [pulled, left] = [0, false];
+    const body = new ReadableStream<Uint8Array>({
+      pull: (controller) => {
+        if (++pulled < 1000) controller.enqueue(new Uint8Array(40));
+        else controller.close();
+      },
+      cancel: () => void (left = true),
+    });
+    const headers = { authorization: `Bearer ${TOKEN}` };
+    const init = { method: "POST", headers, body, duplex: "half" };
+    const request = new Request("http://gateway/set/endless", init as RequestInit);
+    expect((await small.fetch(request)).status).toBe(413);
+    expect([pulled < 10, left]).toEqual([true, true]);
+  });
+
+  test("what Redis leaves without an answer keeps its place, so that no more of it gathers", async () => {
+    await using own = await startRedis();
+    const options = { redis: own.url, token: TOKEN, readOnlyToken: READ_ONLY, runtime };
+    await using small = await redisGateway({ ...options, requests: 2, timeout: 100 });
+    const status = async (command: unknown, token = TOKEN) => {
+      const init = {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}` },
+        body: JSON.stringify(command),
+      };
+      return (await small.fetch(new Request("http://gateway", init))).status;
+    };
+    own.pause();
+    // What a token may do is asked of Redis too.
+    expect(await Promise.all([status(["INCR", "n"]), status(["GET", "n"], READ_ONLY)])).toEqual([502, 502]);
+    expect(await status(["INCR", "n"])).toBe(429);
+    own.resume();
+    let answered = 0;
+    for (let tries = 0; tries < 100 && answered !== 200; tries++) {
+      await sleep(10);
+      answered = await status(["GET", "n"]);
+    }
+    expect(await Promise.all([status(["GET", "n"]), status(["GET", "n"])])).toEqual([200, 200]);
   });
 
   test("Redis is not reached: no gateway, and no password in what it says", async () => {
@@ -348,6 +453,26 @@ describe("subscriptions", () => {
     await send(["PUBLISH", "a.b", "x"]);
     expect((await told.next()).value).toBe("data: pmessage,a.*,a.b,x");
     await told.return(undefined);
+  });
+
+  test("do not wait for a Redis that says nothing, and count once", async () => {
+    await using own = await startRedis();
+    const options = { redis: own.url, token: TOKEN, runtime };
+    await using small = await redisGateway({ ...options, subscriptions: 1, timeout: 100 });
+    const hear = async (path: string) => {
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      return await small.fetch(new Request(`http://gateway${path}`, { headers }));
+    };
+    own.pause();
+    expect([(await hear("/subscribe/a")).status, (await hear("/psubscribe/a")).status]).toEqual([503, 503]);
+    own.resume();
+    let heard = await hear("/subscribe/a");
+    for (let tries = 0; tries < 100 && heard.status !== 200; tries++) {
+      await sleep(10);
+      heard = await hear("/subscribe/a");
+    }
+    expect((await hear("/subscribe/a")).status).toBe(429);
+    await heard.body!.cancel();
   });
 
   test("have a limit", async () => {

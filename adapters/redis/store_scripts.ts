@@ -9,7 +9,7 @@ const SELDOM = 8;
 /** How many bytes of keys and values one answer has, and a little more. */
 const BYTES = 4_194_304;
 /** How many changes are looked through for one whose answer was lost. */
-const RECENT = 256;
+const RECENT = 1024;
 
 /** What is kept under the name of a store, in one slot. The order is that of `KEYS`. */
 export function storeKeys(name: string): readonly string[] {
@@ -121,13 +121,15 @@ end`,
 );
 
 /** `nonce`: the revision of the write that had it, if it is among the last. */
-export const settleScript: Script = script(
+export const settleScript: Script = sharedScript(
   "store.settle",
-  `${SHARED}
-for _, item in ipairs(call("XREVRANGE", log, "+", "-", "COUNT", ${RECENT})) do
-  if item[2][2] == ARGV[1] then return tonumber(string.sub(item[1], 1, -3)) end
+  1,
+  `
+local revisions = {}
+for _, item in ipairs(redis.call("XREVRANGE", KEYS[4], "+", "-", "COUNT", ${RECENT})) do
+  revisions[item[2][2]] = tonumber(string.sub(item[1], 1, -3))
 end
-return false`,
+local function run(nonce) return revisions[nonce] or false end`,
 );
 
 /** `from prefix limit`: the last revision, whether there may be more, and entries by key. */

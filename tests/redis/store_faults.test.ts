@@ -181,6 +181,20 @@ test("a write that was overwritten meanwhile is settled all the same", async () 
   expect((await direct.get("over"))?.value).toBe("2");
 });
 
+test("hundreds of writes of one turn whose answer was lost are settled, in a few commands", async () => {
+  healed = true;
+  stub.fail("hangs, done");
+  const { sent } = faulty;
+  const keys = Array.from({ length: 600 }, (_, at) => `many/${at}`);
+  const revisions = await Promise.all(keys.map((key) => store.put(key, "1")));
+  stub.fail(undefined);
+  expect(faulty.sent - sent).toBeLessThanOrEqual(20);
+  const kept = await direct.list("many/");
+  expect(new Map(kept.map(({ key, revision }) => [key, revision]))).toEqual(
+    new Map(keys.map((key, at) => [key, revisions[at]!])),
+  );
+});
+
 test("a watch outlasts looks that fail now and then, and breaks off when they go on failing", async () => {
   const watch = store.watch("w/")[Symbol.asyncIterator]();
   expect((await watch.next()).value).toEqual({ type: "ready" });

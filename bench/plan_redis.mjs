@@ -107,6 +107,7 @@ export const redisRows = {
     title: "A queue of jobs in Redis over HTTP, put in and taken",
     script: "rows/redis_queue.ts",
     figures: { perSecond: "a second", cpu: "CPU µs each, of all processes" },
+    effort: { warmup: 1000, ms: 1500 },
     broker: (candidate) => candidate.includes("TCP") ? "redis" : "gateway",
     candidates: [
       ...PUSHES.flatMap((what) =>

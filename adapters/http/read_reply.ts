@@ -1,5 +1,5 @@
 import { endBody } from "../../src/internal/end_body.ts";
-import { readBody } from "../../src/internal/read_body.ts";
+import { type Message, readMessage } from "../../src/internal/read_body.ts";
 import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
 import type { FetchReply } from "../../src/ports/runtime.ts";
 import type { Frame, Peer, Reply } from "../../src/ports/transport.ts";
@@ -8,18 +8,13 @@ import { AUTH, isSealed, type Seal, SEAL_SIZE, Unsealer } from "./seal.ts";
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** What a reply has beyond the port where it is a platform's `Response`. */
-interface WholeReply extends FetchReply {
-  arrayBuffer?(): Promise<ArrayBuffer>;
-}
-
 /**
  * Hands on the frames of an answer: of a whole one by a single read, of a stream as they come. Holds at most `limit`
  * bytes of either at once. With a seal only what is signed is handed on. Rejects with a `CatgaError` with `TRANSPORT`,
  * or as the answer's body does.
  */
 export async function readReply(
-  answer: WholeReply,
+  answer: FetchReply & Message,
   reply: Reply,
   limit: number,
   to: Peer,
@@ -31,23 +26,12 @@ export async function readReply(
   if (coding !== null && coding !== "identity") throw dropped(answer, to, "the answer is compressed");
   if (form === LINES || form === SIZED) return await readStream(answer, form, reply, limit, to, seal);
   if (form !== WHOLE) throw dropped(answer, to, "what answers there is no node");
-  const length = headers.get("content-length");
-  if (length !== null && !(Number(length) <= limit)) {
-    throw dropped(answer, to, "the answer is over the limit");
-  }
-  const text = headers.get("content-type")?.startsWith(TEXT_TYPE) === true;
-  let frame: Frame;
-  if (length === null || (!text && answer.arrayBuffer === undefined)) {
-    const bytes = await readBody(answer.body, limit);
-    if (bytes === undefined) throw failure("TRANSPORT", to, "the answer is over the limit");
-    frame = text ? utf8.decode(bytes) : bytes;
-  } else if (answer.arrayBuffer === undefined) {
-    frame = await answer.text();
-  } else {
-    // Its text() would leave out a byte order mark.
-    const bytes = await answer.arrayBuffer();
-    frame = text ? utf8.decode(bytes) : new Uint8Array(bytes);
-  }
+  // Its text() would leave out a byte order mark.
+  const bytes = await readMessage(answer, limit);
+  if (bytes === undefined) throw failure("TRANSPORT", to, "the answer is over the limit");
+  const frame: Frame = headers.get("content-type")?.startsWith(TEXT_TYPE) === true
+    ? utf8.decode(bytes)
+    : bytes;
   if (seal !== undefined && !await isSealed(seal, headers.get(AUTH), 200, frame)) throw forged(to);
   const wait = reply(frame);
   if (wait !== undefined) await wait;

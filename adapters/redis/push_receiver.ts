@@ -1,4 +1,4 @@
-import { readBody } from "../../src/internal/read_body.ts";
+import { readMessage } from "../../src/internal/read_body.ts";
 import type { Runtime } from "../../src/ports/runtime.ts";
 import { faultOf } from "../../src/result.ts";
 import { type PushedItem, readPushed } from "./push_item.ts";
@@ -56,7 +56,7 @@ export function pushReceiver(options: PushReceiverOptions): (request: Request) =
 
   return async (request) => {
     if (request.method !== "POST") return answer(405, "only POST is answered", { allow: "POST" });
-    const bytes = await readBody(request.body, limit).catch(() => null);
+    const bytes = await readMessage(request, limit).catch(() => null);
     if (bytes === null) return answer(400, "the request broke off");
     if (bytes === undefined) return answer(413, `the request has more than ${limit} bytes`);
     const body = new TextDecoder().decode(bytes);

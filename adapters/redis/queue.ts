@@ -17,12 +17,12 @@ import {
 } from "../../src/ports/queue_faults.ts";
 import type { Commander } from "./commander.ts";
 import { QueueAcks } from "./queue_acks.ts";
-import { type DeliveryGroup, pushedItem, readTaken, RedisDelivery } from "./queue_delivery.ts";
+import { type DeliveryGroup, pushedItem, readTaken } from "./queue_delivery.ts";
 import { type Look, QueueDesk } from "./queue_desk.ts";
 import { QueueDesks } from "./queue_desks.ts";
 import { type QueueChanges, QueueNews } from "./queue_news.ts";
 import type { PollOptions } from "./queue_pace.ts";
-import { BACKLOG, CHANGES, PUSH, SUBSCRIBE, UNSUBSCRIBE } from "./queue_scripts_groups.ts";
+import { BACKLOG, CHANGES, PUSH, PUSH_ONE, SUBSCRIBE, UNSUBSCRIBE } from "./queue_scripts_groups.ts";
 import { TAKE } from "./queue_scripts_take.ts";
 import { checkedName, tagOf } from "./queue_tag.ts";
 import type { Script } from "./scripts.ts";
@@ -40,6 +40,15 @@ export interface RedisQueueOptions {
   readonly items?: number;
   /** How often it is asked for what others did while somebody waits, for all groups together. @default 20 a minute */
   readonly poll?: PollOptions;
+}
+
+/** A group as it is known here. */
+interface Seat {
+  readonly topic: string;
+  readonly group: string;
+  readonly keys: readonly [tag: string];
+  /** Its present life, as far as is known. */
+  life: DeliveryGroup | undefined;
 }
 
 /** How many groups a topic may have, and how many may wait at a time. */
@@ -103,7 +112,7 @@ class RedisQueue implements Queue {
     checkPush(topic, items);
     if (items.length === 0) return;
     const args = [this.window, this.#names, this.#items, ...items.flatMap(pushedItem)];
-    if (await this.#run(PUSH, topic, args, signal) === "full") {
+    if (await this.#run(items.length === 1 ? PUSH_ONE : PUSH, topic, args, signal) === "full") {
       throw queueFull(`push to "${topic}"`, `it has ${this.#items} items, as many as it takes`);
     }
     this.#desks.expect(topic, 0);
@@ -142,29 +151,18 @@ class RedisQueue implements Queue {
     return { items, leased, age: Math.ceil(age / 1000) };
   }
 
-  async #take(
-    topic: string,
-    group: string,
-    max: number,
-    lease: number,
-    wait: number,
-    known?: string,
-  ): Promise<Look & { readonly number: string }> {
-    const args = [
-      group,
-      Math.min(max, TAKE_MOST),
-      lease,
-      Math.max(wait, 0),
-      ...known === undefined ? [] : [known],
-    ];
-    const found = await this.#run(TAKE, topic, args);
-    if (found === null) throw noGroup(topic, group);
-    const [words, texts, next, more, idle, number, hold] = found as readonly Reply[];
-    const taker = this.#group(topic, group, String(number));
-    const taken = readTaken(String(words), texts as readonly string[], String(hold)).map((each) =>
-      new RedisDelivery(taker, each)
-    );
-    return { taken, next: timeOf(next), more: more === 1, idle: timeOf(idle), number: taker.number };
+  async #take(seat: Seat, max: number, lease: number, wait: number): Promise<Look> {
+    const args = [seat.group, Math.min(max, TAKE_MOST), lease, Math.max(wait, 0)];
+    if (seat.life !== undefined) args.push(seat.life.number);
+    const found = await this.#commander.run(TAKE, seat.keys, args);
+    if (found === null) throw noGroup(seat.topic, seat.group);
+    if ((found as readonly Reply[])[0] !== "") {
+      const taken = readTaken(found as readonly string[], (number) => this.#lifeOf(seat, number));
+      return { taken, next: undefined, more: false, idle: undefined };
+    }
+    const [, next, more, idle, number] = found as readonly Reply[];
+    this.#lifeOf(seat, String(number));
+    return { taken: [], next: timeOf(next), more: more === 1, idle: timeOf(idle) };
   }
 
   async #changes(known: string): Promise<QueueChanges> {
@@ -176,30 +174,27 @@ class RedisQueue implements Queue {
     return { last, topics: topics.includes("") ? undefined : topics };
   }
 
-  #group(topic: string, group: string, number: string): DeliveryGroup {
-    return {
-      tag: this.#topic(topic),
+  #lifeOf(seat: Seat, number: string): DeliveryGroup {
+    if (seat.life?.number === number) return seat.life;
+    return seat.life = {
       number,
       acks: this.#acks,
-      run: (script, args) => this.#run(script, topic, args),
-      expect: (ms) => this.#desks.expect(topic, ms, group),
+      run: (script, args) => this.#commander.run(script, seat.keys, args),
+      expect: (ms) => this.#desks.expect(seat.topic, ms, seat.group),
     };
   }
 
   #desk(topic: string, group: string): QueueDesk {
-    let number: string | undefined;
+    const seat: Seat = { topic, group, keys: [this.#topic(topic)], life: undefined };
     return new QueueDesk({
       clock: this.#commander.runtime.clock,
       what: `pull "${group}" of "${topic}"`,
-      take: async (max, lease, wait) => {
-        const look = await this.#take(topic, group, max, lease, wait, number);
-        number = look.number;
-        return look;
-      },
+      take: (max, lease, wait) => this.#take(seat, max, lease, wait),
       waits: (more) => {
         this.#waiting += more;
-        if (this.#waiting === 0 || this.#waiting === more) this.#news.plan();
+        if (this.#waiting === 0) this.#news.plan();
       },
+      rests: () => this.#news.plan(),
       found: () => this.#news.hurry(),
     });
   }

@@ -19,8 +19,10 @@ export interface DeskHost {
   /** What is done, for messages. */
   readonly what: string;
   take(max: number, lease: number, wait: number): Promise<Look>;
-  /** Somebody begins to wait (1), or no longer does (-1). */
+  /** Somebody wants something (1), or no longer does (-1). */
   waits(more: number): void;
+  /** Nothing was there for somebody, who waits. */
+  rests(): void;
   /** Something was taken. */
   found(): void;
 }
@@ -30,6 +32,8 @@ interface Seeker {
   readonly lease: number;
   readonly until: number;
   isOver: boolean;
+  /** Begins to wait, if it does not yet. */
+  rest(): void;
   end(taken: readonly Delivery[]): void;
   fail(thrown: unknown): void;
 }
@@ -88,9 +92,10 @@ export class QueueDesk {
     if (signal?.aborted) return Promise.reject(queueCancelled(this.#host.what));
     const { clock, what } = this.#host;
     return new Promise((resolve, reject) => {
+      let stop: (() => void) | undefined;
       const leave = (): void => {
         seeker.isOver = true;
-        stop();
+        stop?.();
         signal?.removeEventListener("abort", abort);
         if (!this.#seekers.delete(seeker)) return;
         this.#host.waits(-1);
@@ -102,17 +107,22 @@ export class QueueDesk {
         lease,
         until: clock.mono() + wait,
         isOver: false,
+        rest: () => {
+          if (stop !== undefined) return;
+          // Who is being looked for gets what is found also when that takes longer than the wait.
+          stop = clock.timer(Math.max(seeker.until - clock.mono(), 0), () => {
+            if (!this.#looking || this.#first() !== seeker) seeker.end([]);
+          });
+          this.#host.rests();
+        },
         end: (taken) => (leave(), resolve(taken)),
         fail: (thrown) => (leave(), reject(thrown)),
       };
-      // Who is being looked for gets what is found also when that takes longer than the wait.
-      const stop = clock.timer(wait, () => {
-        if (!this.#looking || this.#first() !== seeker) seeker.end([]);
-      });
       signal?.addEventListener("abort", abort, { once: true });
       this.#seekers.add(seeker);
       this.#host.waits(1);
       this.#plan();
+      if (!this.#looking || this.#first() !== seeker) seeker.rest();
     });
   }
 
@@ -129,32 +139,32 @@ export class QueueDesk {
   }
 
   async #look(): Promise<void> {
+    const { clock, take, found } = this.#host;
     this.#rest();
     this.#looking = true;
     try {
       for (let seeker = this.#first(); seeker !== undefined; seeker = this.#first()) {
-        if (!await this.#lookFor(seeker)) break;
+        this.#due = Infinity;
+        const look = await take(seeker.max, seeker.lease, seeker.until - clock.mono());
+        if (look.taken.length > 0) {
+          this.#due = clock.mono();
+          if (seeker.isOver) giveBack(look.taken);
+          else seeker.end(look.taken);
+          found();
+        } else if (!this.#goesOn(seeker, look)) break;
       }
     } catch (thrown) {
       this.fail(thrown);
     } finally {
       this.#looking = false;
+      for (const seeker of this.#seekers) seeker.rest();
       this.#plan();
     }
   }
 
-  /** Answers whether to look on at once. */
-  async #lookFor(seeker: Seeker): Promise<boolean> {
-    const { clock, take, found } = this.#host;
-    this.#due = Infinity;
-    const { taken, more, next, idle } = await take(seeker.max, seeker.lease, seeker.until - clock.mono());
-    if (taken.length > 0) {
-      this.#due = clock.mono();
-      if (seeker.isOver) giveBack(taken);
-      else seeker.end(taken);
-      found();
-      return true;
-    }
+  /** Nothing was there. Answers whether to look on at once. */
+  #goesOn(seeker: Seeker, { more, next, idle }: Look): boolean {
+    const { clock } = this.#host;
     if (!seeker.isOver && seeker.until <= clock.mono()) seeker.end([]);
     if (more) this.expect(0);
     if (next !== undefined) this.expect(Math.max(next, 1));

@@ -27,6 +27,8 @@ export class QueueNews {
   readonly #pace: Pace;
   #known = "-1";
   #stop: (() => void) | undefined;
+  /** When it will be asked, if it will. */
+  #at = 0;
   #asking = false;
 
   constructor(host: NewsHost) {
@@ -46,15 +48,22 @@ export class QueueNews {
 
   /** Somebody begins to wait, or no longer does. */
   plan(): void {
+    const { clock, busy } = this.#host;
+    const left = this.#pace.left;
+    const at = clock.mono() + left;
+    const isBusy = !this.#asking && busy();
+    if (isBusy && this.#stop !== undefined && this.#at <= at) return;
     this.#stop?.();
     this.#stop = undefined;
-    if (this.#asking || !this.#host.busy()) return;
-    this.#stop = this.#host.clock.timer(this.#pace.left, () => void this.#look());
+    if (!isBusy) return;
+    this.#at = at;
+    this.#stop = clock.timer(left, () => void this.#look());
   }
 
   async #look(): Promise<void> {
     const { ask, changed, failed } = this.#host;
     this.#asking = true;
+    this.#stop = undefined;
     this.#pace.rest(1);
     try {
       const { last, topics } = await ask(this.#known);

@@ -1,63 +1,83 @@
 import { FOR_GROUP, FOR_TOPIC } from "./queue_scripts.ts";
-import { type Script, script } from "./scripts.ts";
+import { type Script, script, sharedScript } from "./scripts.ts";
+
+/** Pushes items, of which each stands so many arguments behind the other; what is not `alone` is kept as far as it fits. */
+const pushing = (apart: number, alone: boolean): string =>
+  `${FOR_TOPIC}
+local refused = {}
+local function push()
+  endIdle()
+  purge()
+  local groups = call("HLEN", t .. ":g")
+  if groups == 0 then return end
+  call("ZREMRANGEBYSCORE", t .. ":n", "-inf", int(now))
+  local ids = {}
+  for i = 4, #ARGV, ${apart} do ids[#ids + 1] = ARGV[i] end
+  local known, seen, fresh = call("ZMSCORE", t .. ":n", unpack(ids)), {}, {}
+  for i, id in ipairs(ids) do
+    if not known[i] and not seen[id] then
+      seen[id] = true
+      fresh[#fresh + 1] = 4 + (i - 1) * ${apart}
+    end
+  end
+  if #fresh == 0 then return end
+  local limit = tonumber(ARGV[3])
+  local function roomFor(wanted)
+    if (call("XLEN", t .. ":s") + wanted) * groups <= limit then return wanted end
+    local open, count = 0, call("HGET", t .. ":m", "count") or 0
+    for _, number in ipairs(call("HVALS", t .. ":g")) do
+      local state = call("HMGET", t .. ":" .. number, "count", "done")
+      open = open + count - state[1] - state[2]
+    end
+    return math.max(0, math.min(wanted, math.floor((limit - open) / groups)))
+  end
+  local tries, room = 4, roomFor(#fresh)
+  while room < #fresh and tries > 0 and purge() do tries, room = tries - 1, roomFor(#fresh) end
+  if room < #fresh and ${alone} then room = 0 end
+  while #fresh > room do refused[ARGV[table.remove(fresh)]] = true end
+  if room == 0 then return end
+  local first, over, names, holders = numbers(room), later(ARGV[1]), {}, {}
+  local ends = int(over)
+  for n, at in ipairs(fresh) do
+    local number = int(first + n - 1)
+    if ARGV[at + 3] ~= "0" then
+      local due = int(later(ARGV[at + 3]))
+      call("XADD", t .. ":s", number .. "-0", ARGV[at + 1], ARGV[at + 2], "d", due)
+    else
+      call("XADD", t .. ":s", number .. "-0", ARGV[at + 1], ARGV[at + 2])
+    end
+    names[2 * n - 1] = ends
+    names[2 * n] = ARGV[at]
+    holders[2 * n - 1] = number
+    holders[2 * n] = groups
+  end
+  call("ZADD", t .. ":n", unpack(names))
+  local tooMany = call("ZCARD", t .. ":n") - tonumber(ARGV[2])
+  if tooMany > 0 then call("ZREMRANGEBYRANK", t .. ":n", 0, tooMany - 1) end
+  call("PEXPIREAT", t .. ":n", int(math.ceil(over / 1000)))
+  if groups > 1 then call("HSET", t .. ":h", unpack(holders)) end
+  call("HINCRBY", t .. ":m", "count", room)
+  changed()
+end
+push()
+`;
 
 /**
  * Keys: tag. Arguments: how long names are known in ms, how many, how many items may be open, then of each item its id,
- * `v` or `k` and its key, text and delay in ms. Answers `kept` or `full`.
+ * `v` or `k` and its key, text and delay in ms. Answers `kept`, or `full` and keeps none.
  */
 export const PUSH: Script = script(
   "queue.push",
-  `${FOR_TOPIC}
-endIdle()
-purge()
-local groups = call("HLEN", t .. ":g")
-if groups == 0 then return "kept" end
-call("ZREMRANGEBYSCORE", t .. ":n", "-inf", int(now))
-local ids = {}
-for i = 4, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
-local known, seen, fresh = call("ZMSCORE", t .. ":n", unpack(ids)), {}, {}
-for i, id in ipairs(ids) do
-  if not known[i] and not seen[id] then
-    seen[id] = true
-    fresh[#fresh + 1] = 4 * i
-  end
-end
-if #fresh == 0 then return "kept" end
-local limit = tonumber(ARGV[3])
-local function isFull()
-  if (call("XLEN", t .. ":s") + #fresh) * groups <= limit then return false end
-  local open, count = #fresh * groups, call("HGET", t .. ":m", "count") or 0
-  for _, number in ipairs(call("HVALS", t .. ":g")) do
-    local state = call("HMGET", t .. ":" .. number, "count", "done")
-    open = open + count - state[1] - state[2]
-  end
-  return open > limit
-end
-local tries = 4
-while isFull() and tries > 0 and purge() do tries = tries - 1 end
-if isFull() then return "full" end
-local first, names, holders = numbers(#fresh), {}, {}
-for n, at in ipairs(fresh) do
-  local number = int(first + n - 1)
-  local delay = tonumber(ARGV[at + 3])
-  if delay > 0 then
-    call("XADD", t .. ":s", number .. "-0", ARGV[at + 1], ARGV[at + 2], "d", int(later(delay)))
-  else
-    call("XADD", t .. ":s", number .. "-0", ARGV[at + 1], ARGV[at + 2])
-  end
-  names[2 * n - 1] = int(later(ARGV[1]))
-  names[2 * n] = ARGV[at]
-  holders[2 * n - 1] = number
-  holders[2 * n] = groups
-end
-call("ZADD", t .. ":n", unpack(names))
-local tooMany = call("ZCARD", t .. ":n") - tonumber(ARGV[2])
-if tooMany > 0 then call("ZREMRANGEBYRANK", t .. ":n", 0, tooMany - 1) end
-call("PEXPIREAT", t .. ":n", int(math.ceil(later(ARGV[1]) / 1000)))
-if groups > 1 then call("HSET", t .. ":h", unpack(holders)) end
-call("HINCRBY", t .. ":m", "count", #fresh)
-changed()
-return "kept"`,
+  `${pushing(4, true)}
+return next(refused) and "full" or "kept"`,
+);
+
+/** The same of a single item, shared by those that one turn pushes: each is kept that has room. */
+export const PUSH_ONE: Script = sharedScript(
+  "queue.push",
+  7,
+  `${pushing(8, false)}
+local function run(window, names, items, id) return refused[id] and "full" or "kept" end`,
 );
 
 /** Keys: tag. Arguments: name, idle in ms or nothing, how many groups there may be. Answers `there` or `full`. */

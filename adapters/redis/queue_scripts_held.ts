@@ -5,7 +5,7 @@ import { type Script, script } from "./scripts.ts";
 const HELD = `${FOR_HELD}
 local number = ARGV[1]
 local g = t .. ":" .. number
-local state = call("HMGET", g, "cursor", "idle", "low", "done", "soon")
+local state = call("HMGET", g, "cursor", "idle", "low", "done", "soon", "h" .. ARGV[2], "k" .. ARGV[2])
 local lives, idle = state[1], tonumber(state[2] or "")
 local function readHold(kept)
   if not kept then return nil end
@@ -47,8 +47,8 @@ end
 /**
  * Keys: tag. Arguments: the group's number, then of each hold its name, how many of its items, and of each item its
  * number, and where it came again or has a key its attempt and `v` or `k` with the key; or `all`, if none came again.
- * Answers for each hold a digit for each item, 1 if it is done with (`all` or `none` for `all`), and how many other items
- * may be taken now.
+ * Answers how many other items may be taken now, and for each hold a digit for each item, 1 if it is done with (`all` or
+ * `none` for `all`), with blanks between.
  */
 export const ACK: Script = script(
   "queue.ack",
@@ -83,8 +83,9 @@ local function trim(items, before)
   call("XTRIM", t .. ":s", "MINID", "=", int(low + 1))
   return true
 end
+local at = 2
 local function ackAll(hold, size)
-  local kept = lives and call("HMGET", g, "h" .. hold, "k" .. hold) or {}
+  local kept = at == 2 and { state[6], state[7] } or call("HMGET", g, "h" .. hold, "k" .. hold)
   local items, _, before = readHold(kept[1])
   if not items then return "none" end
   local all = (kept[2] and isAnyBehind() or not before) and listOf(items)
@@ -158,7 +159,6 @@ local function free()
   changed()
   return #others
 end
-local at = 2
 while at <= #ARGV do
   local hold, size = ARGV[at], tonumber(ARGV[at + 1])
   if ARGV[at + 2] == "all" then
@@ -175,29 +175,29 @@ if #done + count > 0 then
   see(number, idle, now)
   release(done)
 end
-return { answers, #keys > 0 and free() or 0 }`,
+return (#keys > 0 and free() or 0) .. " " .. table.concat(answers, " ")`,
 );
 
-/** Keys: tag. Arguments: the group's number, the item's and its hold, its attempt, a delay in ms. Answers 1 if it was held. */
+/** Keys: tag. Arguments: the group's number, the item's hold and number, its attempt, a delay in ms. Answers 1 if it was held. */
 export const RETRY: Script = script(
   "queue.retry",
   `${HELD}
-if not letGo(ARGV[3], ARGV[2], ARGV[4]) then return 0 end
-call("ZADD", g .. ":d", int(later(ARGV[5])), ARGV[2])
-call("HINCRBY", g .. ":a", ARGV[2], 1)
+if not letGo(ARGV[2], ARGV[3], ARGV[4]) then return 0 end
+call("ZADD", g .. ":d", int(later(ARGV[5])), ARGV[3])
+call("HINCRBY", g .. ":a", ARGV[3], 1)
 see(number, idle, now)
 changed()
 return 1`,
 );
 
-/** Keys: tag. Arguments: the group's number, the item's and its hold, its attempt, a lease in ms. Answers 1 if it was held. */
+/** Keys: tag. Arguments: the group's number, the item's hold and number, its attempt, a lease in ms. Answers 1 if it was held. */
 export const EXTEND: Script = script(
   "queue.extend",
   `${HELD}
-local before, ends = letGo(ARGV[3], ARGV[2], ARGV[4]), later(ARGV[5])
+local before, ends = letGo(ARGV[2], ARGV[3], ARGV[4]), later(ARGV[5])
 if not before then return 0 end
 local soon = math.min(ends, tonumber(state[5] or ends))
-call("HSET", g, "h" .. ARGV[2] .. ":" .. ARGV[4], int(ends) .. " " .. ARGV[2] .. " ", "soon", int(soon))
+call("HSET", g, "h" .. ARGV[3] .. ":" .. ARGV[4], int(ends) .. " " .. ARGV[3] .. " ", "soon", int(soon))
 see(number, idle, ends)
 if ends < tonumber(before) then changed() end
 return 1`,

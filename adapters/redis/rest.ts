@@ -1,5 +1,5 @@
 import { endBody } from "../../src/internal/end_body.ts";
-import { readBody } from "../../src/internal/read_body.ts";
+import { readMessage } from "../../src/internal/read_body.ts";
 import type { FetchReply, Runtime } from "../../src/ports/runtime.ts";
 import { CatgaError, type SystemCode, systemFault } from "../../src/result.ts";
 import { codeOf, neverReached, UNSENT } from "./faults.ts";
@@ -95,7 +95,7 @@ function refused(reply: FetchReply): CatgaError {
 }
 
 async function read(reply: FetchReply, limit: number): Promise<unknown> {
-  const bytes = await readBody(reply.body, limit).catch((thrown) => {
+  const bytes = await readMessage(reply, limit).catch((thrown) => {
     throw fault("TRANSPORT", `the answer broke off (${codeOf(thrown)}); it may have been done`);
   });
   if (bytes === undefined) {

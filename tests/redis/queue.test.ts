@@ -5,7 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { queueConformance, type QueueUnderTest } from "../../src/testing/queue_conformance.ts";
 import { redisQueue, type RedisQueueOptions } from "../../adapters/redis/queue.ts";
 import { type Commander, createCommander } from "../../adapters/redis/commander.ts";
+import { TAKE } from "../../adapters/redis/queue_scripts_take.ts";
 import { restWire } from "../../adapters/redis/rest.ts";
+import { digestOf } from "../../adapters/redis/scripts_digest.ts";
 import { type ToldClock, toldClock } from "./queue_clock.ts";
 import { failed, openStand, quiet, type RedisStand, sleep, TOKEN } from "./support.ts";
 
@@ -184,6 +186,79 @@ describe("the queue in Redis", () => {
     await Promise.all([...rest, ...others].map((each) => each.ack()));
     expect(redis.sent - before).toBe(1);
     expect(await queue.backlog("t", "a")).toMatchObject({ items: 1, leased: 0 });
+  });
+
+  test("what one turn pushes one by one goes in one command, in its order", async () => {
+    await using redis = stand.open();
+    const queue = redisQueue(redis, { name: `n${names++}` });
+    for (const group of ["a", "b"]) await queue.subscribe("t", group);
+    await queue.push("t", items("known"));
+    const before = redis.sent;
+    const given = ["1", "known", "2", "3", "2"].map((id, at) => ({
+      id,
+      key: at % 2 === 0 ? undefined : "k",
+      payload: at === 3 ? new Uint8Array([1, 255]) : `${id} ${at}`,
+    }));
+    await Promise.all(given.map((item) => queue.push("t", [item])));
+    // A second one tells Redis the script, which it does not know yet.
+    expect(redis.sent - before).toBeLessThanOrEqual(2);
+    for (const group of ["a", "b"]) {
+      const taken = await queue.pull("t", group, { max: 9, lease: hour });
+      expect(taken.map(({ id, key, payload }) => [id, key, payload])).toEqual([
+        ["known", undefined, "known"],
+        ["1", undefined, "1 0"],
+        ["2", undefined, "2 2"],
+        ["3", "k", new Uint8Array([1, 255])],
+      ]);
+      await Promise.all(taken.map((each) => each.ack()));
+      expect(await queue.backlog("t", group)).toEqual({ items: 0, leased: 0, age: 0 });
+    }
+    // Nothing is left of the key, though some that were acknowledged with it had none.
+    await queue.push("t", [{ id: "4", key: "k", payload: "" }]);
+    expect((await queue.pull("t", "b", { max: 9, lease: hour })).map(({ id }) => id)).toEqual(["4"]);
+  });
+
+  test("of what one turn pushes one by one each is kept that has room, and of a push all or none", async () => {
+    const trial = await begin({ items: 10 }, "b");
+    const { queue } = trial;
+    const codes = await Promise.all(
+      [...many(7), ...items("0", "6")].map((item) => failed(queue.push("t", [item]))),
+    );
+    expect(codes).toEqual(["ok", "ok", "ok", "ok", "ok", "OVERLOADED", "OVERLOADED", "ok", "OVERLOADED"]);
+    expect(await pull(trial)).toEqual(["0", "1", "2", "3", "4"]);
+    for (const group of ["a", "b"]) {
+      const [one] = await queue.pull("t", group, { max: 1, lease: hour });
+      await one?.ack();
+    }
+    for (const each of await queue.pull("t", "b", { max: 2, lease: hour })) await each.ack();
+    expect(await failed(queue.push("t", items("5", "6")))).toBe("OVERLOADED");
+    expect(await failed(queue.push("t", items("5")))).toBe("ok");
+    expect(await failed(queue.push("t", items("6")))).toBe("OVERLOADED");
+    await trial.close();
+  });
+
+  test("an item that is not as it was pushed is told as TRANSPORT", async () => {
+    for (const text of ["", "t", "1,t", "12", "b", "1x", "2t1", "1b1!"]) {
+      const trial = await begin();
+      await trial.queue.push("t", items("1", "2"));
+      const tag = `{${trial.name}:q}:t`;
+      const [entry] = await trial.redis.send(["XRANGE", `${tag}:s`, "-", "+", "COUNT", 1]) as [[string]];
+      await trial.redis.send(["XDEL", `${tag}:s`, entry[0]]);
+      await trial.redis.send([
+        "XADD",
+        `${tag}:s`,
+        "MAXLEN",
+        9,
+        `${Number(entry[0].slice(0, -2)) + 9}-0`,
+        "v",
+        text,
+      ]);
+      expect([text, await failed(trial.queue.pull("t", "a", { max: 9, lease: 1000 }))]).toEqual([
+        text,
+        "TRANSPORT",
+      ]);
+      await trial.close();
+    }
   });
 
   test("keeps what is not done with, and nothing else", async () => {
@@ -382,6 +457,20 @@ describe("waiting for items in Redis", () => {
     await trial.close();
   }, 30_000);
 
+  test("who finds something makes it be asked sooner for all others that wait", async () => {
+    const trial = await open();
+    for (const topic of ["busy", "idle"]) await trial.queue.subscribe(topic, "a");
+    const asked = trial.queue.pull("idle", "a", { max: 1, lease: 60_000, wait: 600_000 });
+    await trial.pass(100_000);
+    for (const topic of ["busy", "idle"]) await trial.other.push(topic, [{ id: topic, payload: "" }]);
+    const [busy] = await trial.queue.pull("busy", "a", { max: 1, lease: 60_000, wait: 1000 });
+    await trial.pass(50);
+    const heard = await Promise.race([asked.then(([item]) => item?.id), sleep(100)]);
+    expect([busy?.id, heard]).toEqual(["busy", "idle"]);
+    await trial.pass(600_000);
+    await trial.close();
+  }, 30_000);
+
   test("what others give back, free or hold for less time is heard too", async () => {
     const trial = await open();
     await trial.queue.subscribe("t", "a");
@@ -491,6 +580,28 @@ describe("waiting for items in Redis", () => {
     expect((await asked).map(({ id }) => id)).toEqual(["free"]);
     expect(trial.clock.runtime.clock.mono()).toBe(began);
     await trial.close();
+  });
+
+  test("a wait that is over while it is looked for ends with that look", async () => {
+    const wire = restWire({ url: stand.url, token: TOKEN }, quiet());
+    let looks = 0;
+    await using redis = createCommander({
+      request: async (commands, signal) => {
+        const outcomes = await wire.request(commands, signal);
+        if (commands.some((words) => words[1] === digestOf(TAKE)) && ++looks === 3) await sleep(1500);
+        return outcomes;
+      },
+    }, { runtime: quiet() });
+    const queue = redisQueue(redis, { name: `n${names++}`, poll: { perMinute: 0.01 } });
+    await queue.subscribe("t", "a");
+    // From here on Redis knows the script.
+    await queue.pull("t", "a", { max: 1, lease: 60_000 });
+    looks = 1;
+    const asked = queue.pull("t", "a", { max: 1, lease: 60_000, wait: 1000 });
+    await sleep(100);
+    await queue.subscribe("t", "a");
+    expect(await Promise.race([asked, sleep(5000)])).toEqual([]);
+    expect(looks).toBe(3);
   });
 
   test("what comes for one who has left goes to the next", async () => {

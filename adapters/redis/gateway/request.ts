@@ -1,5 +1,5 @@
 import { Buffer, isAscii } from "node:buffer";
-import { readBody } from "../../../src/internal/read_body.ts";
+import { type Message, readMessage } from "../../../src/internal/read_body.ts";
 import type { Words } from "./link.ts";
 
 /** How much a gateway takes at once. */
@@ -50,14 +50,8 @@ export async function readCommands(request: Request, limits: GatewayLimits): Pro
 }
 
 async function bodyOf(request: Request, limit: number): Promise<Buffer> {
-  const length = request.headers.get("content-length");
-  // To read a stream costs more than all else that is done for a command.
-  const bytes = length !== null && Number(length) <= limit
-    ? new Uint8Array(await request.arrayBuffer())
-    : await readBody(request.body as AsyncIterable<Uint8Array> | null, limit);
-  if (bytes === undefined || bytes.length > limit) {
-    throw new Unfit(413, `ERR max request size exceeded: more than ${limit} bytes`);
-  }
+  const bytes = await readMessage(request as Message, limit);
+  if (bytes === undefined) throw new Unfit(413, `ERR max request size exceeded: more than ${limit} bytes`);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 

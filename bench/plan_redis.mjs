@@ -4,7 +4,7 @@ const LEVELS = ["1", "64"];
 const common = {
   kind: "figures",
   rounds: 3,
-  effort: { warmup: 200, ms: 700 },
+  effort: { warmup: 1500, ms: 1500 },
   rates: ["perSecond"],
   broker: () => "gateway",
 };
@@ -89,7 +89,6 @@ export const redisRows = {
     title: "What 64 in flight ask of Redis over HTTP in one turn",
     script: "rows/redis_turn.ts",
     figures,
-    effort: { warmup: 2000, ms: 1500 },
     candidates: TURNS.flatMap((what) => ["catga", ...SINGLY, TURN_LIMIT].map((name) => `${what}: ${name}`)),
     compare: [
       ...pairs(TURNS, "catga", SINGLY).map((each) => ({ ...each, want: { bun: 5, deno: 8, node: 20 } })),
@@ -107,7 +106,6 @@ export const redisRows = {
     title: "A queue of jobs in Redis over HTTP, put in and taken",
     script: "rows/redis_queue.ts",
     figures: { perSecond: "a second", cpu: "CPU µs each, of all processes" },
-    effort: { warmup: 1000, ms: 1500 },
     broker: (candidate) => candidate.includes("TCP") ? "redis" : "gateway",
     candidates: [
       ...PUSHES.flatMap((what) =>

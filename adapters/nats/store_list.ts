@@ -101,6 +101,18 @@ async function once(port: StoreStream, stream: OpenStream, query: EachQuery): Pr
   const cancel = (): void => fail("CANCELLED", "Nobody waits any longer for the list");
   signal?.addEventListener("abort", cancel, { once: true });
   let consumer: StoreConsumer | undefined;
+  let stop: (() => void) | undefined;
+  let [isLast, isLate] = [false, false];
+  const subjects = new Set<string>();
+  // What is overwritten is taken out of those that are to come a moment before its new message is counted among them.
+  const end = (): void => {
+    if (!isLast || consumer === undefined) return;
+    if (isLate || subjects.size >= consumer.pending) return done.resolve();
+    stop ??= port.link.runtime.clock.timer(HEARTBEAT, () => {
+      isLate = true;
+      end();
+    });
+  };
   try {
     consumer = await StoreConsumer.open(port, stream, {
       filter,
@@ -109,17 +121,21 @@ async function once(port: StoreStream, stream: OpenStream, query: EachQuery): Pr
       heartbeat: HEARTBEAT,
       take: (message, rest) => {
         take(message);
-        if (rest === 0) done.resolve();
+        subjects.add(message.subject);
+        isLast = rest === 0;
+        end();
       },
       idle: done.resolve,
       broken: (why) => fail("TRANSPORT", `Cannot list the store: ${why}`),
     }, signal);
     if (most !== undefined && consumer.pending > most) return false;
     if (consumer.pending === 0) done.resolve();
+    end();
     await done.promise;
     return true;
   } finally {
     consumer?.close();
+    stop?.();
     signal?.removeEventListener("abort", cancel);
   }
 }

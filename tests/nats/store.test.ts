@@ -336,6 +336,21 @@ describe("many", () => {
     await churn;
   });
 
+  alone("a list holds all that is there while all of it is overwritten", async (stores) => {
+    const [{ store }, { store: other }] = [await stores.open(), await stores.open()];
+    const keys = Array.from({ length: 30 }, (_, at) => `over/${at}`).toSorted();
+    await Promise.all(keys.map((key) => store.put(key, "")));
+    let writing = true;
+    const churn = [0, 1, 2, 3].map(async (lane) => {
+      for (let at = lane; writing; at = (at + 4) % keys.length) await store.put(keys[at]!, "again");
+    });
+    for (let lists = 0; lists < 1000; lists++) {
+      expect((await other.list("over/")).map(({ key }) => key)).toEqual(keys);
+    }
+    writing = false;
+    await Promise.all(churn);
+  });
+
   alone("a watch tells of thousands of changes at once, on another connection too", async (stores) => {
     const [one, two] = [await stores.open(), await stores.open()];
     await Promise.all(Array.from({ length: 700 }, (_, at) => one.store.put(`${at}`, "old")));

@@ -139,19 +139,32 @@ describe("who looks after a group ends", () => {
           workers.map((worker) => new Promise((resolve) => worker.stdout!.once("data", resolve))),
         );
         const count = 1500;
+        let pushed = 0;
         const pushing = (async () => {
-          for (let at = 0; at < count; at++) {
+          for (; pushed < count; pushed++) {
             await queue.push("t", [{
-              id: `${at}`,
-              ...(at % 10 === 9 ? {} : { key: `k${at % 10}` }),
+              id: `${pushed}`,
+              ...(pushed % 10 === 9 ? {} : { key: `k${pushed % 10}` }),
               payload: "x",
             }]);
           }
         })();
         const ended = (): number =>
           new Set(lines(journal).filter((line) => line[0] === "end").map((line) => line[1])).size;
+        const endedAll = async (many: number): Promise<void> => {
+          for (let looks = 0; ended() < many; looks++) {
+            if (looks === 6000) {
+              const { items, leased } = await queue.backlog("t", "g");
+              const last = lines(journal).slice(-20).join("; ");
+              throw new Error(
+                `${ended()} of ${many} have ended, ${pushed} pushed, ${items} open, ${leased} held: ${last}`,
+              );
+            }
+            await sleep(10);
+          }
+        };
         for (let kills = 1; kills <= 9; kills++) {
-          while (ended() < kills * count / 10) await sleep(10);
+          await endedAll(kills * count / 10);
           const at = kills % 3;
           if (kills % 4 === 0) {
             process.kill(workers[at]!.pid!, "SIGSTOP");
@@ -163,7 +176,7 @@ describe("who looks after a group ends", () => {
           }
         }
         await pushing;
-        while (ended() < count) await sleep(50);
+        await endedAll(count);
         const latest: Map<number, number> = new Map();
         for (const [what, id] of lines(journal)) {
           const [number, key] = [Number(id), Number(id) % 10];

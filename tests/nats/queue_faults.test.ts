@@ -136,7 +136,12 @@ describe("who looks after a group ends", () => {
       const workers = [start(0), start(1), start(2)];
       try {
         await Promise.all(
-          workers.map((worker) => new Promise((resolve) => worker.stdout!.once("data", resolve))),
+          workers.map((worker) =>
+            new Promise((resolve, reject) => {
+              worker.stdout!.once("data", resolve);
+              worker.once("exit", (code) => reject(new Error(`a worker has ended with ${code}`)));
+            })
+          ),
         );
         const count = 1500;
         let pushed = 0;
@@ -152,8 +157,8 @@ describe("who looks after a group ends", () => {
         const ended = (): number =>
           new Set(lines(journal).filter((line) => line[0] === "end").map((line) => line[1])).size;
         const endedAll = async (many: number): Promise<void> => {
-          for (let looks = 0; ended() < many; looks++) {
-            if (looks === 6000) {
+          for (const end = Date.now() + 45_000; ended() < many;) {
+            if (Date.now() > end) {
               const { items, leased } = await queue.backlog("t", "g");
               const last = lines(journal).slice(-20).join("; ");
               throw new Error(

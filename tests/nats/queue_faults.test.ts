@@ -13,6 +13,7 @@ import { natsQueue } from "../../adapters/nats/queue.ts";
 import { beside, roomOf } from "../support/beside.ts";
 import { startNats } from "./server.ts";
 import { persist, queuesOn, runWorker, takeUntil } from "./queue_support.ts";
+import { until } from "./store_support.ts";
 import { openLink, type TestLink } from "./support.ts";
 
 const test = beside(8, async () => {
@@ -135,14 +136,8 @@ describe("who looks after a group ends", () => {
         runWorker(server.ws, queues.cluster, journal, `${name}`);
       const workers = [start(0), start(1), start(2)];
       try {
-        await Promise.all(
-          workers.map((worker) =>
-            new Promise((resolve, reject) => {
-              worker.stdout!.once("data", resolve);
-              worker.once("exit", (code) => reject(new Error(`a worker has ended with ${code}`)));
-            })
-          ),
-        );
+        // By the file: what a child of Bun writes first is not always heard.
+        await until("all are ready", () => lines(journal).filter(([what]) => what === "ready").length === 3);
         const count = 1500;
         let pushed = 0;
         const pushing = (async () => {

@@ -84,5 +84,5 @@ export function runWorker(...args: readonly string[]): ChildProcess {
     arg.startsWith("--import") || all[at - 1] === "--import"
   );
   const flags = "Deno" in globalThis ? ["run", "-A", "--no-check"] : loaders;
-  return spawn(process.execPath, [...flags, worker, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  return spawn(process.execPath, [...flags, worker, ...args], { stdio: ["ignore", "ignore", "inherit"] });
 }

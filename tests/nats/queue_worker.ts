@@ -12,7 +12,7 @@ const note = (line: string): void => appendFileSync(journal, `${line}\n`);
 
 const queue = await natsQueue(await openLink(url, { cluster }), { bytes: 2 ** 26, ackWait: 700 });
 await queue.subscribe("t", "g");
-process.stdout.write("ready\n");
+note(`ready ${name}`);
 
 async function work(delivery: Delivery): Promise<void> {
   await delivery.extend(1000);

@@ -48,18 +48,19 @@ export class CommandFlight {
     new Promise<readonly Outcome[]>((resolve) =>
       resolve(wire.request(commands.map(wordsOf), this.#given.signal))
     ).then(
-      (outcomes) => this.#settle((call, at, calls) => answer(call, calls, outcomes[at])),
+      (outcomes) =>
+        this.#settle((call, at, place) => answer(call, outcomes[at], place, this.#commands[at]!.length)),
       (thrown) => this.#settle((call) => call.reject(saidOf(call.what, thrown))),
     );
   }
 
-  #settle(each: (call: Call, at: number, calls: readonly Call[]) => void): void {
+  #settle(each: (call: Call, at: number, place: number) => void): void {
     if (this.#over) return;
     this.#over = true;
     for (const [at, calls] of this.#commands.entries()) {
-      for (const call of calls) {
+      for (const [place, call] of calls.entries()) {
         call.left = undefined;
-        if (!call.over) each(call, at, calls);
+        if (!call.over) each(call, at, place);
       }
     }
     this.#end();
@@ -70,14 +71,13 @@ function wordsOf(calls: readonly Call[]): readonly string[] {
   return [...calls[0]!.head, ...calls.flatMap(({ own }) => own ?? [])];
 }
 
-function answer(call: Call, calls: readonly Call[], outcome: Outcome | undefined): void {
+/** @param place which it is of the so many that share its command */
+function answer(call: Call, outcome: Outcome | undefined, place: number, many: number): void {
   if (outcome === undefined) return call.reject(transport(call.what, "it has no answer among the others"));
   if ("reply" in outcome) {
     const { reply } = outcome;
     if (call.own === undefined) return call.resolve(reply);
-    if (Array.isArray(reply) && reply.length === calls.length) {
-      return call.resolve(reply[calls.indexOf(call)]);
-    }
+    if (Array.isArray(reply) && reply.length === many) return call.resolve(reply[place]);
     return call.reject(transport(call.what, "the answer is not to this question, so it may have been done"));
   }
   if ("fault" in outcome) return call.reject(saidOf(call.what, outcome.fault));

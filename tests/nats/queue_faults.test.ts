@@ -136,7 +136,6 @@ describe("who looks after a group ends", () => {
         runWorker(server.ws, queues.cluster, journal, `${name}`);
       const workers = [start(0), start(1), start(2)];
       try {
-        // By the file: what a child of Bun writes first is not always heard.
         await until("all are ready", () => lines(journal).filter(([what]) => what === "ready").length === 3);
         const count = 1500;
         let pushed = 0;
